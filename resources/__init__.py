@@ -1,0 +1,1 @@
+"""What touches the world: storage, services and engines, each a resource."""

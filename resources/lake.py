@@ -1,0 +1,366 @@
+"""The lake: Delta tables in a folder or on S3, and the only code that writes to them.
+
+Every change is one Delta commit that names its write id, run, code version and windows. After an exception the log is
+asked whether the commit happened before anything is decided: a reply can be lost although the commit was made. Nothing
+here knows contracts' rules, Dagster or clocks.
+"""
+
+import functools
+import importlib.metadata
+import json
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+import narwhals as nw
+import obstore
+import polars as pl
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from resources.settings import Misconfigured, storage_options
+from shopware_assets.contracts.tables import Table
+from shopware_assets.contracts.windows import Grain
+
+log = logging.getLogger(__name__)
+
+_RETRIES = 100  # six writers of one table were seen to need more than 15
+_LOOK_AGAIN = (0.2, 1.0, 3.0)  # seconds between looks in the log after a commit whose end is not known
+_WRITER = WriterProperties(compression="ZSTD", compression_level=1)
+
+
+class Overtaken(Exception):
+    """Another writer changed the same rows meanwhile; what was computed may be out of date and has to be computed again."""
+
+
+@functools.cache
+def code_version() -> str:
+    return importlib.metadata.version("shopware-lakehouse")
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Delta tables below `root`.
+
+    Attributes:
+        root: A folder, or s3://bucket/prefix.
+        options: Options of the object store (see `storage_options`).
+        run_id: The Dagster run on whose behalf tables are written; goes into every commit.
+    """
+
+    root: str
+    options: dict[str, str] = field(default_factory=dict, hash=False)
+    run_id: str = ""
+
+    def uri(self, table: Table) -> str:
+        return f"{self.root.rstrip('/')}/{table.name}"
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def open(self, table: Table) -> DeltaTable | None:
+        """The table as it is now; None if it was never written."""
+        try:
+            return DeltaTable(self.uri(table), storage_options=self.options)
+        except TableNotFoundError:
+            return None
+
+    def version(self, table: Table) -> int:
+        """The number of the table's newest commit; -1 if there is none."""
+        handle = self.open(table)
+        return -1 if handle is None else handle.version()
+
+    def scan(
+        self, table: Table, windows: Iterable[datetime] | None = None, *, handle: DeltaTable | None = None
+    ) -> pl.LazyFrame:
+        """The rows of the table, of these windows only if given: other windows' files are not read.
+
+        `handle` reads the table as it was when that was opened.
+        """
+        handle = handle or self.open(table)
+        if handle is None:
+            return pl.LazyFrame(schema=polars_schema(table))
+        frame = pl.scan_delta(handle).select(polars_schema(table).names())
+        return frame if windows is None else frame.filter(_in_windows(table, list(windows)))
+
+    def counts(self, table: Table) -> pl.DataFrame:
+        """Rows and files per partition, from the log alone: the partition columns, `rows`, `files`, `bytes`."""
+        handle = self.open(table)
+        partitions = [f"partition.{column}" for column in table.partition_columns]
+        if handle is None:
+            schema = {column: polars_schema(table)[column] for column in table.partition_columns}
+            return pl.DataFrame(schema=schema | {"rows": pl.Int64, "files": pl.Int64, "bytes": pl.Int64})
+        actions = pl.DataFrame(handle.get_add_actions(flatten=True))
+        totals = (
+            pl.col("num_records").sum().alias("rows"),
+            pl.len().cast(pl.Int64).alias("files"),
+            pl.col("size_bytes").sum().alias("bytes"),
+        )
+        if not partitions:
+            return actions.select(*totals)
+        grouped = actions.group_by(partitions).agg(*totals)
+        return grouped.rename(dict(zip(partitions, table.partition_columns, strict=True)))
+
+    def history(self, table: Table, limit: int | None = None) -> list[dict[str, Any]]:
+        """What is known of the newest commits, newest first."""
+        handle = self.open(table)
+        return [] if handle is None else handle.history(limit)
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def append_once(
+        self, table: Table, batches: Callable[[DeltaTable | None], Iterator[pl.DataFrame] | None], *, guard: str
+    ) -> None:
+        """Appends what `batches` yields for the table as it is, as one commit, unless a commit with the same guard came between.
+
+        `batches` gets the table as it was opened and looks in it for what is already there; None means there is nothing
+        to add. If another guarded commit wins the race, it is asked again with the newer table: so what it decides from
+        the table still holds when its rows are committed.
+        """
+        while True:
+            handle = self.open(table)
+            frames = batches(handle)
+            if frames is None:
+                return
+            number = (handle.transaction_version(guard) or 0) if handle else 0
+            stream = pa.RecordBatchReader.from_batches(
+                _arrow_schema(table), (batch for frame in frames for batch in _to_arrow(frame, table))
+            )
+            with suppress(CommitFailedError):
+                self._commit(
+                    table,
+                    handle,
+                    lambda target, properties, stream=stream: write_deltalake(
+                        target,
+                        stream,
+                        mode="append",
+                        partition_by=list(table.partition_columns) or None,
+                        storage_options=None if isinstance(target, DeltaTable) else self.options,
+                        configuration=None if isinstance(target, DeltaTable) else _CONFIGURATION,
+                        writer_properties=_WRITER,
+                        commit_properties=properties,
+                    ),
+                    transactions=[Transaction(guard, number + 1)],
+                )
+                return
+
+    def replace(self, table: Table, frame: pl.DataFrame, windows: Sequence[datetime] | None, predicate: str = "") -> int:
+        """Makes the rows of these windows exactly `frame`, as one commit, also when it is empty.
+
+        Args:
+            windows: The windows to replace, all of which the frame's rows are in; None replaces the whole table.
+            predicate: For tables of the ledger: replaces the rows it holds for, instead of windows.
+
+        Returns:
+            The version that the table has with this commit.
+
+        Raises:
+            Overtaken: Another writer replaced some of the same rows meanwhile.
+        """
+        where = predicate or (_predicate(table, windows) if windows is not None else None)
+        handle = self.open(table)
+        data = pa.Table.from_batches(list(_to_arrow(frame, table)), schema=_arrow_schema(table))
+        try:
+            return self._commit(
+                table,
+                handle,
+                lambda target, properties: write_deltalake(
+                    target,
+                    data,
+                    mode="overwrite" if handle else "append",
+                    predicate=where if handle else None,
+                    partition_by=list(table.partition_columns) or None,
+                    storage_options=None if handle else self.options,
+                    configuration=None if handle else _CONFIGURATION,
+                    writer_properties=_WRITER,
+                    commit_properties=properties,
+                ),
+                windows=windows or (),
+            )
+        except CommitFailedError as error:
+            raise Overtaken(f"Another run changed {table.name} at the same time.") from error
+
+    def _commit(
+        self,
+        table: Table,
+        handle: DeltaTable | None,
+        write: Callable[[DeltaTable | str, CommitProperties], None],
+        windows: Sequence[datetime] | None = None,
+        transactions: list[Transaction] | None = None,
+    ) -> int:
+        write_id = uuid.uuid4().hex
+        before = handle.version() if handle else -1
+        facts = {"shopware.write_id": write_id, "shopware.code_version": code_version(), "shopware.run_id": self.run_id}
+        if windows is not None:
+            span = [min(windows).isoformat(), max(windows).isoformat()] if windows else ["", "9999"]
+            facts["shopware.windows"] = json.dumps([*span, len(windows)])
+        properties = CommitProperties(
+            custom_metadata=facts, max_commit_retries=_RETRIES, app_transactions=transactions
+        )
+        try:
+            write(handle or self.uri(table), properties)
+        except (DeltaError, OSError) as error:
+            version = self._version_of(table, write_id, before)
+            if version is None:
+                raise
+            log.warning("The reply to a commit of %s was lost; it is version %s: %s", table.name, version, error)
+            return version
+        return handle.version() if handle else self.version(table)
+
+    def _version_of(self, table: Table, write_id: str, before: int) -> int | None:
+        """The version that the write made, if it is in the log after all; looked for until the log can be read."""
+        for pause in (*_LOOK_AGAIN, None):
+            try:
+                handle = self.open(table)
+                if handle is None:
+                    return None
+                commits = handle.history(max(handle.version() - before, 1))
+                return next((c["version"] for c in commits if c.get("shopware.write_id") == write_id), None)
+            except (DeltaError, OSError):
+                if pause is None:
+                    raise
+                time.sleep(pause)
+        return None
+
+    def check_not_overtaken(self, table: Table, version: int, windows: Sequence[datetime] | None) -> None:
+        """Checks that nobody has replaced any of the windows since `version`.
+
+        Raises:
+            Overtaken: Somebody has: the two tables of a window may hold rows of two different runs.
+        """
+        handle = self.open(table)
+        newer = handle.version() - version if handle else 0
+        for commit in self.history(table, newer) if newer > 0 else ():
+            if commit["version"] <= version or "shopware.windows" not in commit:
+                continue
+            first, last, _ = json.loads(commit["shopware.windows"])
+            if windows is None or (first <= max(windows).isoformat() and last >= min(windows).isoformat()):
+                raise Overtaken(f"Another run changed {table.name} at the same time.")
+
+    # --- start-up ----------------------------------------------------------------------------------------------------
+
+    def check_store(self) -> None:
+        """Checks that the store can be used, and that it refuses a second create-only PUT, on which every commit relies.
+
+        Raises:
+            Misconfigured: It cannot be reached, written to, or would lose commits silently.
+        """
+        try:
+            store = object_store(self.root, self.options)
+            probe = f"_shopware_probe/{uuid.uuid4().hex}"
+            obstore.put(store, probe, b"first", mode="create")
+            try:
+                obstore.put(store, probe, b"second", mode="create")
+            except obstore.exceptions.AlreadyExistsError:
+                return
+            finally:
+                obstore.delete(store, probe)
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise Misconfigured(f"SHOPWARE_LAKE is {self.root!r}, {reason(error)}.") from error
+        raise Misconfigured(
+            f"SHOPWARE_LAKE is {self.root!r}, whose store overwrites on a create-only PUT: Delta commits would be lost."
+        )
+
+
+def object_store(url: str, options: dict[str, str]) -> obstore.store.ObjectStore:
+    """The store behind a folder (made if absent) or s3://bucket/prefix.
+
+    Raises:
+        Misconfigured: The address is of neither kind.
+    """
+    if url.startswith("s3://"):
+        retry = {"max_retries": 2, "retry_timeout": timedelta(seconds=8)}
+        client = {key: value for key, value in options.items() if key in ("timeout", "connect_timeout")}
+        clean = {key: value for key, value in options.items() if key not in client}
+        return obstore.store.from_url(url, config=clean, client_options=client, retry_config=retry)
+    if "://" in url:
+        raise Misconfigured(f"{url!r} is neither a folder nor s3://bucket/prefix.")
+    return obstore.store.LocalStore(url, mkdir=True)
+
+
+def reason(error: BaseException) -> str:
+    """Why a store cannot be used, in a few words."""
+    text = str(error)
+    for sign, words in (
+        ("NoSuchBucket", "a bucket that does not exist"),
+        ("Connect", "whose endpoint cannot be reached (see AWS_ENDPOINT_URL_S3)"),
+        ("error sending request", "whose endpoint cannot be reached (see AWS_ENDPOINT_URL_S3)"),
+        ("InvalidAccessKeyId", "which refuses the credentials (see AWS_ACCESS_KEY_ID)"),
+        ("SignatureDoesNotMatch", "which refuses the credentials (see AWS_SECRET_ACCESS_KEY)"),
+        ("AccessDenied", "which denies access to these credentials (see AWS_ACCESS_KEY_ID)"),
+        ("169.254.169.254", "and no credentials are set (see AWS_ACCESS_KEY_ID)"),
+        ("Permission denied", "which cannot be written to: permission denied"),
+        ("Read-only", "which cannot be written to: read-only file system"),
+        ("No space left", "which has no space left"),
+        ("Not a directory", "which is not a folder"),
+    ):
+        if sign in text:
+            return words
+    return "which cannot be used: " + " ".join(text.split())[:200]
+
+
+_CONFIGURATION: dict[str, str | None] = {"delta.checkpointInterval": "50"}
+
+
+@functools.cache
+def _cached_schema(table_name: str, columns: tuple[tuple[str, nw.dtypes.DType], ...]) -> pl.Schema:
+    return nw.Schema(dict(columns)).to_polars()
+
+
+def polars_schema(table: Table) -> pl.Schema:
+    """The columns of the table as Polars types."""
+    return _cached_schema(table.name, tuple(table.columns.items()))
+
+
+def _arrow_schema(table: Table) -> pa.Schema:
+    return pl.DataFrame(schema=polars_schema(table)).to_arrow().schema
+
+
+def _to_arrow(frame: pl.DataFrame, table: Table) -> Iterator[pa.RecordBatch]:
+    schema = polars_schema(table)
+    return iter(frame.select(schema.names()).cast(dict(schema)).to_arrow().to_batches())  # type: ignore[arg-type]
+
+
+def _by_date(windows: Sequence[datetime]) -> Iterator[tuple[date, list[int]]]:
+    for day, hours in groupby(sorted(set(windows)), key=datetime.date):
+        yield day, [window.hour for window in hours]
+
+
+def _in_windows(table: Table, windows: Sequence[datetime]) -> pl.Expr:
+    if not windows:
+        return pl.lit(False)
+    day = pl.col(table.partition_columns[0])
+    if table.grain is Grain.DAY:
+        return day.is_in([window.date() for window in windows])
+    hour = pl.col(table.partition_columns[1])
+    full, partial = _whole_days(windows)
+    parts = [day.is_in(full)] if full else []
+    parts += [(day == d) & hour.is_in(hours) for d, hours in partial]
+    return pl.any_horizontal(parts)
+
+
+def _whole_days(windows: Sequence[datetime]) -> tuple[list[date], list[tuple[date, list[int]]]]:
+    days = list(_by_date(windows))
+    return [d for d, hours in days if len(hours) == 24], [(d, hours) for d, hours in days if len(hours) < 24]
+
+
+def _predicate(table: Table, windows: Sequence[datetime]) -> str:
+    """The windows in SQL."""
+
+    def listed(values: Iterable[object]) -> str:
+        return ", ".join(f"'{value}'" if isinstance(value, date) else str(value) for value in values)
+
+    day = table.partition_columns[0]
+    if table.grain is Grain.DAY:
+        return f"{day} IN ({listed(sorted({window.date() for window in windows}))})"
+    hour = table.partition_columns[1]
+    full, partial = _whole_days(windows)
+    parts = [f"{day} IN ({listed(full)})"] if full else []
+    parts += [f"({day} = '{d}' AND {hour} IN ({listed(hours)}))" for d, hours in partial]
+    return " OR ".join(parts)

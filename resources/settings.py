@@ -1,0 +1,155 @@
+"""Every setting of the product, read once from the environment, and where they lead: folders and addresses.
+
+Settings come from environment variables; `make dev` also leaves the addresses of what it started in `<home>/dev.json`,
+so that the command line beside it works on the same landing. Environment variables win.
+"""
+
+import json
+import os
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlparse
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Misconfigured(Exception):
+    """A setting is wrong or missing, or what it points at cannot be used; one sentence that names the setting."""
+
+
+class Environment(StrEnum):
+    """Where the product runs."""
+
+    TEST = "test"
+    LOCAL = "local"
+    AWS = "aws"
+
+
+class Settings(BaseSettings):
+    """The settings, one environment variable each: `SHOPWARE_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="SHOPWARE_", extra="ignore")
+
+    environment: Environment = Field(Environment.LOCAL, description="Where the product runs: test, local or aws.")
+    home: Path = Field(Path(".shopware"), description="Folder for all state: lake, landing folder, Dagster's storage.")
+    landing: str = Field("", description="Where sources drop objects: a folder or s3://bucket/prefix; empty: <home>/landing.")
+    lake: str = Field("", description="Where the tables are: a folder or s3://bucket/prefix; empty: <home>/lake.")
+    start: date = Field(date(2025, 1, 1), description="The first day of the lake; what happened before it is rejected.")
+    reject_threshold: float = Field(
+        0.2, ge=0, le=1, description="A window in which a larger share of rows is rejected is held."
+    )
+    rule_alert_share: float = Field(
+        0.05, ge=0, le=1, description="A rule that a larger share of a window's rows breaks raises an alert."
+    )
+    alerts_topic: str = Field("", description="ARN of the SNS topic for alerts; empty: alerts are printed.")
+    notify_success: bool = Field(True, description="Whether a settled range of landing windows is announced.")
+    landing_queue: str = Field("", description="URL of an SQS queue with the landing bucket's notifications.")
+    lake_encryption: Literal["", "AES256", "aws:kms"] = Field(
+        "", description="Encryption of the lake on S3: AES256 (SSE-S3) or aws:kms; empty: the bucket's default."
+    )
+    lake_kms_key: str = Field("", description="Key for aws:kms of the lake; empty: the account's default key.")
+    landing_encryption: Literal["", "AES256", "aws:kms"] = Field(
+        "", description="Encryption of what `shopware land` writes to S3: AES256 or aws:kms; empty: the bucket's default."
+    )
+    landing_kms_key: str = Field("", description="Key for aws:kms of landing; empty: the account's default key.")
+
+    @field_validator("start")
+    @classmethod
+    def _in_the_past(cls, start: date) -> date:
+        if start > datetime.now(UTC).date():
+            raise ValueError("must not be in the future")
+        return start
+
+    @property
+    def landing_url(self) -> str:
+        return self.landing or str((self.home / "landing").absolute())
+
+    @property
+    def lake_url(self) -> str:
+        return self.lake or str((self.home / "lake").absolute())
+
+    @property
+    def starts_at(self) -> datetime:
+        return datetime(self.start.year, self.start.month, self.start.day, tzinfo=UTC)
+
+
+def read_settings() -> Settings:
+    """The settings of this process.
+
+    Values that `make dev` left in the home stand in for environment variables that are not set; the AWS variables among
+    them are set for this process.
+
+    Raises:
+        Misconfigured: A value is not allowed, or the home cannot be written to.
+    """
+    try:
+        settings = Settings()
+        addresses = _dev_addresses(settings.home)
+        for name, value in addresses.items():
+            os.environ.setdefault(name, value)
+        return Settings() if addresses else settings
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"SHOPWARE_{str(first['loc'][0]).upper()}"
+        raise Misconfigured(f"{name} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}.") from None
+
+
+def _dev_addresses(home: Path) -> dict[str, str]:
+    try:
+        return json.loads((home / "dev.json").read_text())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise Misconfigured(f"SHOPWARE_HOME is {str(home)!r}, which cannot be read: {error.strerror}.") from None
+
+
+def storage_options(url: str, encryption: str = "", kms_key: str = "") -> dict[str, str]:
+    """Options of the object store behind `url`, for deltalake and obstore alike; empty for a folder.
+
+    Region, credentials and endpoint are the standard AWS variables, which both read by themselves.
+    """
+    if urlparse(url).scheme != "s3":
+        return {}
+    options = {"timeout": "60s", "connect_timeout": "3s"}
+    if encryption:
+        options["aws_server_side_encryption"] = encryption
+    if kms_key:
+        options["aws_sse_kms_key_id"] = kms_key
+    return options
+
+
+DAGSTER_YAML: dict[str, Any] = {
+    "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}, "runs": {"max_concurrent_runs": 2}},
+    "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 60, "max_runtime_seconds": 14_400},
+    "run_coordinator": {
+        "module": "dagster._core.run_coordinator.queued_run_coordinator",
+        "class": "QueuedRunCoordinator",
+        "config": {"dequeue_interval_seconds": 1},
+    },
+    "telemetry": {"enabled": False},
+}
+"""How Dagster runs on one machine; JSON is YAML."""
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Makes the home with everything that Dagster needs in it.
+
+    Returns:
+        Dagster's home, below it.
+
+    Raises:
+        Misconfigured: The folder cannot be written to.
+    """
+    dagster_home = (settings.home / "dagster").absolute()
+    try:
+        dagster_home.mkdir(parents=True, exist_ok=True)
+        (settings.home / "landing").mkdir(exist_ok=True)
+        (dagster_home / "dagster.yaml").write_text(json.dumps(DAGSTER_YAML, indent=2))
+    except OSError as error:
+        raise Misconfigured(
+            f"SHOPWARE_HOME is {str(settings.home)!r}, which cannot be written to: {error.strerror}."
+        ) from None
+    return dagster_home

@@ -1,0 +1,1 @@
+"""The Shopware lakehouse: contracts, transforms and the Dagster assets around them."""

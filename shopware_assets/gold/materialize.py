@@ -1,0 +1,99 @@
+"""Materializing gold: each day computed from the silver windows that feed it, and replaced whole."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import narwhals as nw
+import polars as pl
+
+from resources.lake import Lake
+from shopware_assets import ledger
+from shopware_assets.contracts import CONTRACTS
+from shopware_assets.contracts.answer import Answer, Input
+from shopware_assets.contracts.tables import silver
+from shopware_assets.contracts.windows import Grain
+from shopware_assets.ledger import LINEAGE, WHOLE, named_window
+from shopware_assets.transforms.engine import Engine
+
+_BATCH_DAYS = 120
+
+
+@dataclass(frozen=True)
+class Gold:
+    """Materializes the days of one gold table."""
+
+    lake: Lake
+    answer: Answer
+    engine: Engine
+
+    def materialize(self, days: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """Replaces these days (`[WHOLE]`: all of a table without days), several in a commit.
+
+        Yields:
+            For each batch the rows of each day: `window`, `rows`.
+        """
+        facts = needed(self.answer, ledger.read_lineage(self.lake, kinds=["feeds"]))
+        for first in range(0, len(days), _BATCH_DAYS):
+            batch = list(days[first : first + _BATCH_DAYS])
+            yield self._replace(batch, facts.filter(pl.col("window").is_in(batch)))
+
+    def _replace(self, days: list[str], facts: pl.DataFrame) -> pl.DataFrame:
+        table = self.answer.table
+        inputs = {read.table: nw.from_native(self._rows(read, facts)) for read in self.answer.inputs}
+        rows = self.answer.compute(inputs, self.engine).to_native().select(list(table.columns))
+        name = named_window(table)
+        rows = rows.filter(name.is_in(days)).collect()
+        self.lake.replace(table, rows, None if days == [WHOLE] else [Grain.DAY.parse(day) for day in days])
+        ledger.write(self.lake, LINEAGE, table, days, pl.concat([_made_from(facts), self._feeds(rows)]))
+        counts = rows.group_by(window=name).agg(rows=pl.len())
+        return pl.DataFrame({"window": days}).join(counts, on="window", how="left").fill_null(0)
+
+    def _rows(self, read: Input, facts: pl.DataFrame) -> pl.LazyFrame:
+        """The silver rows of the windows that feed these days: other windows are not opened."""
+        table = silver(CONTRACTS[read.table])
+        windows = facts.filter(pl.col("table_name") == table.name)["at"].unique().sort()
+        if table.grain is None:
+            return self.lake.scan(table)
+        return self.lake.scan(table, [table.grain.parse(window) for window in windows])
+
+    def _feeds(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """What each day gives to serving."""
+        window = named_window(self.answer.table)
+        counted = self.engine.fingerprint(nw.from_native(rows.lazy().with_columns(window=window)), by=["window"])
+        return counted.to_native().collect().select(
+            "window", pl.lit("feeds").alias("kind"), pl.lit("").alias("name"), pl.col("window").alias("at"), "fingerprint"
+        )
+
+
+def needed(answer: Answer, feeds: pl.DataFrame) -> pl.DataFrame:
+    """What each day of an answer is to be made from.
+
+    Args:
+        feeds: The `feeds` facts of the lineage.
+
+    Returns:
+        `window` (the day), `table_name`, `name` (the day column), `at` (the silver window), `fingerprint`.
+    """
+    reads = pl.DataFrame(
+        [(silver(CONTRACTS[read.table]).name, day) for read in answer.inputs for day in read.days],
+        schema={"table_name": pl.String, "name": pl.String},
+        orient="row",
+    )
+    facts = feeds.join(reads, on=["table_name", "name"], how="semi")
+    day = pl.lit(WHOLE) if answer.day is None else pl.col("at")
+    return facts.select(day.alias("window"), "table_name", "name", pl.col("window").alias("at"), pl.col("fingerprint"), day_of=pl.col("at"))
+
+
+def _made_from(facts: pl.DataFrame) -> pl.DataFrame:
+    return facts.select(
+        "window",
+        pl.lit("made_from").alias("kind"),
+        made_from_name(),
+        "at",
+        "fingerprint",
+    )
+
+
+def made_from_name() -> pl.Expr:
+    """What an input is called in the lineage: table, the column its days are in, and the day."""
+    return pl.concat_str("table_name", "name", "day_of", separator="/").alias("name")

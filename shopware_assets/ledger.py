@@ -1,0 +1,212 @@
+"""The ledger: what became of every row, and what every window was made from.
+
+Two tables. `ledger` counts, for each window and each source object in it, the rows read and what became of them.
+`lineage` says what a window was made from and what it gives to others, as fingerprints that change when the content
+does. A run writes its data first, then lineage, the ledger last: so whatever is killed is found unfinished.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import narwhals as nw
+import polars as pl
+from deltalake import DeltaTable
+
+from resources.lake import Lake, code_version, polars_schema
+from shopware_assets.contracts.contract import Contract, Type
+from shopware_assets.contracts.tables import Table, bronze
+from shopware_assets.contracts.windows import Grain
+
+WHOLE = "all"
+"""The name of the only window of a table that has no windows."""
+
+_TEXT, _COUNT, _TIME = Type.STRING.dtype, nw.Int64(), Type.TIME.dtype
+
+LEDGER = Table(
+    "ledger",
+    {
+        "table_name": _TEXT,
+        "window": _TEXT,
+        "source": _TEXT,
+        "version": _TEXT,
+        "landed_at": _TIME,
+        "current": nw.Boolean(),
+        "read": _COUNT,
+        "accepted": _COUNT,
+        "rejected": _COUNT,
+        "superseded": _COUNT,
+        "waiting": _COUNT,
+        "contract": _TEXT,
+        "code_version": _TEXT,
+        "run_id": _TEXT,
+        "month": _TEXT,
+    },
+    ("table_name", "month"),
+)
+"""One row per silver window and source object: rows read = accepted + rejected + superseded; `waiting` of the rejected
+wait for a parent; `current`: whether no newer version of the object could be read."""
+
+LINEAGE = Table(
+    "lineage",
+    {
+        "table_name": _TEXT,
+        "window": _TEXT,
+        "kind": _TEXT,
+        "name": _TEXT,
+        "at": _TEXT,
+        "fingerprint": _TEXT,
+        "month": _TEXT,
+    },
+    ("table_name", "month"),
+)
+"""One row per fact about a window. `feeds`: its rows with day `at` in column `name` have this fingerprint. `made_from`:
+it was computed from what window `at` of `name` had to feed. `own` and `view`: what became of the rows whose keys it
+shares with window `at`, its own and, as it saw them, the other's."""
+
+ALLOWED = Table("allowed", {"table_name": _TEXT, "window": _TEXT, "objects": _TEXT})
+"""Held windows that a person let through, as they were: `objects` is what was in them (see `objects_of`)."""
+
+_MARKER = pl.Struct(
+    {
+        "outcome": pl.String,
+        "rows": pl.Int64,
+        "reason": pl.String,
+        "missing_columns": pl.List(pl.String),
+        "undeclared": pl.Int64,
+        "windows": pl.List(pl.Struct({"window": pl.String, "rows": pl.Int64})),
+    }
+)
+
+
+def window_name(window: datetime | None, grain: Grain | None) -> str:
+    """A window as ledger and Dagster call it."""
+    return WHOLE if grain is None or window is None else grain.name(window)
+
+
+def named_window(table: Table) -> pl.Expr:
+    """The name of each row's window, from its partition columns."""
+    if table.grain is None:
+        return pl.lit(WHOLE)
+    day = pl.col(table.partition_columns[0]).dt.strftime("%Y-%m-%d")
+    if table.grain is Grain.DAY:
+        return day
+    hour = pl.col(table.partition_columns[1]).cast(pl.String).str.zfill(2)
+    return pl.concat_str(day, pl.lit("-"), hour, pl.lit(":00"))
+
+
+def markers(lake: Lake, contract: Contract, *, handle: DeltaTable | None = None) -> pl.DataFrame:
+    """What every ingested object version held.
+
+    Returns:
+        `source`, `version`, `landed_at`, `window` (of landing), `outcome` (ingested, empty, unreadable, gone), `rows`,
+        `reason`, `missing_columns`, `undeclared`, `windows` (name and rows of each window it has rows in) and
+        `current`: whether no newer version of the object could be read.
+    """
+    found = (
+        _marker_rows(lake, contract, handle)
+        .select(
+            pl.col("_source").alias("source"),
+            pl.col("_version").alias("version"),
+            pl.col("_landed_at").alias("landed_at"),
+            pl.col("_window").alias("landing_window"),
+            pl.col("_marker").str.json_decode(_MARKER).alias("marker"),
+        )
+        .unnest("marker")
+        .collect()
+    )
+    readable = pl.col("outcome").is_in(["ingested", "empty"])
+    order = pl.struct("landed_at", "version")
+    newest = found.filter(readable).sort(order).group_by("source").last().select("source", _newest=order)
+    return found.join(newest, on="source", how="left").select(
+        pl.exclude("_newest"),
+        current=pl.col("_newest").is_null()
+        | (pl.col("landed_at") > pl.col("_newest").struct.field("landed_at"))
+        | (
+            (pl.col("landed_at") == pl.col("_newest").struct.field("landed_at"))
+            & (pl.col("version") >= pl.col("_newest").struct.field("version"))
+        ),
+    )
+
+
+def ingested(lake: Lake, contract: Contract, *, handle: DeltaTable | None = None) -> pl.DataFrame:
+    """Which object versions bronze holds: `source`, `version`, `landed_at`; cheaper than `markers`.
+
+    One that was gone before it was read is not among them: should it come back, it is ingested.
+    """
+    return (
+        _marker_rows(lake, contract, handle)
+        .filter(~pl.col("_marker").str.contains('"outcome": "gone"', literal=True))
+        .select(source="_source", version="_version", landed_at="_landed_at")
+        .collect()
+    )
+
+
+def _marker_rows(lake: Lake, contract: Contract, handle: DeltaTable | None) -> pl.LazyFrame:
+    table = bronze(contract)
+    rows = lake.scan(table, handle=handle)
+    # Markers have no event and so no window: their partition is read without touching the others.
+    no_window = [pl.col(column).is_null() for column in table.partition_columns]
+    return rows.filter(pl.col("_line") == 0, *no_window)
+
+
+def read_ledger(lake: Lake, table: Table | None = None) -> pl.DataFrame:
+    """The counts of every window and source object, of one silver table or of all."""
+    return _of(lake.scan(LEDGER), table).drop("month").collect()
+
+
+def read_lineage(lake: Lake, table: Table | None = None, kinds: Sequence[str] = ()) -> pl.DataFrame:
+    """The facts about every window, of one table or of all."""
+    rows = _of(lake.scan(LINEAGE), table).drop("month")
+    return (rows.filter(pl.col("kind").is_in(kinds)) if kinds else rows).collect()
+
+
+def _of(rows: pl.LazyFrame, table: Table | None) -> pl.LazyFrame:
+    return rows if table is None else rows.filter(pl.col("table_name") == table.name)
+
+
+def write(lake: Lake, into: Table, table: Table, windows: Sequence[str], rows: pl.DataFrame) -> None:
+    """Makes the rows that `into` (ledger or lineage) has of these windows of `table` exactly `rows`."""
+    known = {"table_name": table.name, "month": _month(pl.col("window"))}
+    if into is LEDGER:
+        known |= {"code_version": code_version(), "run_id": lake.run_id}
+    complete = rows.with_columns(
+        value if isinstance(value, pl.Expr) else pl.lit(value).alias(name) for name, value in known.items()
+    )
+    months = {window[:7] for window in windows}
+    which = f"table_name = '{table.name}' AND month IN ({_listed(months)}) AND window IN ({_listed(windows)})"
+    lake.replace(into, complete.select(polars_schema(into).names()), None, predicate=which)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(set(names)))
+
+
+def _month(window: pl.Expr) -> pl.Expr:
+    return window.str.slice(0, 7).alias("month")
+
+
+def objects_of(ledger: pl.DataFrame) -> pl.DataFrame:
+    """What each window of a ledger was judged from, as text that changes when an object comes or is replaced.
+
+    Returns:
+        `table_name`, `window`, `objects`.
+    """
+    ordered = ledger.sort("table_name", "window", "source", "version", "landed_at")
+    named = pl.concat_str("source", "version", "current", "read", separator="|").str.join(",")
+    return ordered.group_by("table_name", "window").agg(objects=named)
+
+
+def held(ledger: pl.DataFrame, allowed: pl.DataFrame, threshold: float) -> pl.DataFrame:
+    """Windows over the reject threshold that nobody let through: gold waits for them.
+
+    Rows that wait for a parent do not count towards the threshold.
+
+    Returns:
+        `table_name`, `window`, `read`, `rejected` (without those waiting), `objects`.
+    """
+    totals = ledger.group_by("table_name", "window").agg(
+        pl.col("read").sum(), (pl.col("rejected") - pl.col("waiting")).sum().alias("rejected")
+    )
+    over = totals.filter(pl.col("rejected") > threshold * pl.col("read"))
+    named = over.join(objects_of(ledger), on=["table_name", "window"])
+    return named.join(allowed, on=["table_name", "window", "objects"], how="anti").sort("table_name", "window")

@@ -1,0 +1,267 @@
+"""Materializing silver: each window judged from bronze and its parents, and replaced whole.
+
+The same function serves a first run, a re-run, a backfill, a late file and a changed contract.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import narwhals as nw
+import polars as pl
+from deltalake import DeltaTable
+
+from resources.lake import Lake, Overtaken
+from resources.prefetch import prefetch
+from shopware_assets import ledger
+from shopware_assets.contracts import CONTRACTS
+from shopware_assets.contracts.contract import Contract, text_of
+from shopware_assets.contracts.tables import bronze, rejected, silver
+from shopware_assets.ledger import LEDGER, LINEAGE, named_window, window_name
+from shopware_assets.transforms.engine import Engine
+from shopware_assets.transforms.judge import (
+    ACCEPTED,
+    REJECTED,
+    SUPERSEDED,
+    accepted_columns,
+    judge,
+    rejected_columns,
+)
+
+_BATCH_ROWS = 500_000
+_BATCH_WINDOWS = 1000
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One batch of windows, judged and not yet written."""
+
+    windows: list[datetime | None]
+    accepted: pl.DataFrame
+    rejected: pl.DataFrame
+    counts: pl.DataFrame
+    lineage: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class _Bronze:
+    """What a run reads of bronze: the table as it was opened, its markers, and keys that stand in several windows."""
+
+    handle: DeltaTable | None
+    markers: pl.DataFrame
+    shared: pl.DataFrame
+
+    def shared_with(self, names: list[str]) -> pl.DataFrame:
+        """Keys of these windows that stand in other windows too, with every window they stand in."""
+        here = self.shared.filter(pl.col("window").is_in(names))
+        return self.shared.join(here, on="_key", how="semi")
+
+
+@dataclass(frozen=True)
+class Silver:
+    """Materializes the windows of one silver table.
+
+    Attributes:
+        feeds: The columns by whose day gold reads the table.
+    """
+
+    lake: Lake
+    contract: Contract
+    engine: Engine
+    start: datetime
+    feeds: tuple[str, ...] = ()
+
+    def materialize(self, windows: Sequence[datetime | None]) -> Iterator[pl.DataFrame]:
+        """Replaces these windows (`[None]`: the whole of a reference table), several in a commit where they are small.
+
+        Yields:
+            For each batch the counts per window and source object, as they stand in the ledger.
+
+        Raises:
+            Overtaken: Other runs kept replacing the same windows.
+        """
+        for judged in prefetch(self._judged(list(windows)), ahead=1):
+            for attempt in range(_ATTEMPTS):
+                try:
+                    self._write(judged)
+                    break
+                except Overtaken:
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+                    judged = self._judge_batch(judged.windows, self._snapshot())
+            yield judged.counts
+
+    # --- judging -----------------------------------------------------------------------------------------------------
+
+    def _snapshot(self) -> "_Bronze":
+        """Bronze as it is now: one version for all that is read of it."""
+        handle = self.lake.open(bronze(self.contract))
+        return _Bronze(handle, ledger.markers(self.lake, self.contract, handle=handle), self._shared_keys(handle))
+
+    def _judged(self, windows: list[datetime | None]) -> Iterator[Judged]:
+        snapshot = self._snapshot()
+        for batch in self._batches(windows):
+            yield self._judge_batch(batch, snapshot)
+
+    def _batches(self, windows: list[datetime | None]) -> Iterator[list[datetime | None]]:
+        if self.contract.event_time is None:
+            yield [None]
+            return
+        table = bronze(self.contract)
+        counts = self.lake.counts(table)
+        rows = dict(counts.select(named_window(table), "rows").iter_rows()) if not counts.is_empty() else {}
+        batch: list[datetime | None] = []
+        size = 0
+        for window in windows:
+            more = rows.get(window_name(window, self.contract.grain), 0)
+            if batch and (size + more > _BATCH_ROWS or len(batch) == _BATCH_WINDOWS):
+                yield batch
+                batch, size = [], 0
+            batch.append(window)
+            size += more
+        if batch:
+            yield batch
+
+    def _judge_batch(self, windows: list[datetime | None], snapshot: "_Bronze") -> Judged:
+        contract, table = self.contract, bronze(self.contract)
+        within = None if windows == [None] else [w for w in windows if w is not None]
+        names = [window_name(window, contract.grain) for window in windows]
+        rows = self.lake.scan(table, within, handle=snapshot.handle).filter(pl.col("_line") > 0)
+        shared = snapshot.shared_with(names)
+        if not shared.is_empty():
+            rows = pl.concat([rows, self._rows_of(shared, names, snapshot.handle)])
+        parents = {
+            reference.parent: nw.from_native(self.lake.scan(silver(CONTRACTS[reference.parent])))
+            for reference in contract.references
+        }
+        judged = (
+            judge(
+                nw.from_native(_with_current(rows, snapshot.markers)),
+                contract,
+                engine=self.engine,
+                start=self.start,
+                parents=parents,
+            )
+            .to_native()
+            .with_columns(window=named_window(table))
+            .collect()
+        )
+        own = judged if shared.is_empty() else judged.filter(pl.col("window").is_in(names))
+        accepted = own.filter(pl.col("_outcome") == ACCEPTED).select("window", *accepted_columns(contract))
+        return Judged(
+            windows,
+            accepted.drop("window"),
+            _verbatim(own.filter(pl.col("_outcome") == REJECTED), contract),
+            self._counts(own),
+            pl.concat([self._feeds(accepted), self._views(judged, shared, names)]),
+        )
+
+    def _shared_keys(self, handle: DeltaTable | None) -> pl.DataFrame:
+        """Keys that stand in more than one window: `_key` and `window`; none where a key is unique in its window only."""
+        contract, table = self.contract, bronze(self.contract)
+        if contract.event_time is None or contract.key_scope == "window":
+            return pl.DataFrame(schema={"_key": pl.String, "window": pl.String})
+        keys = self._keyed(self.lake.scan(table, handle=handle).filter(pl.col("_line") > 0))
+        windows = keys.select("_key", window=named_window(table)).unique()
+        return windows.filter(pl.len().over("_key") > 1).collect()
+
+    def _keyed(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """The rows with `_key`: the values (not the text) of their key columns; rows without a whole key are left out."""
+        columns = {column.name: column for column in self.contract.columns}
+        parsed = {f"_key_{name}": (name, columns[name].type) for name in self.contract.key}
+        typed = self.engine.parse(nw.from_native(rows), parsed).to_native()
+        key = pl.concat_str([pl.col(name).cast(pl.String) for name in parsed], separator="\x1f")
+        return typed.with_columns(_key=key).filter(pl.col("_key").is_not_null())
+
+    def _rows_of(self, shared: pl.DataFrame, names: list[str], handle: DeltaTable | None) -> pl.LazyFrame:
+        """The bronze rows of other windows that have one of the keys."""
+        table, grain = bronze(self.contract), self.contract.grain
+        others = sorted(set(shared["window"]) - set(names))
+        rows = self.lake.scan(table, [grain.parse(name) for name in others], handle=handle)
+        keyed = self._keyed(rows.filter(pl.col("_line") > 0))
+        return keyed.join(shared.lazy().select("_key").unique(), on="_key", how="semi").select(list(table.columns))
+
+    # --- accounting --------------------------------------------------------------------------------------------------
+
+    def _counts(self, judged: pl.DataFrame) -> pl.DataFrame:
+        """What became of the rows of each window and source object; `read` is counted by itself, never summed up."""
+        reasons = "|".join(reference.rule for reference in self.contract.references)
+        waits = pl.col("_reasons").str.contains(rf"\A(?:{reasons})(?:,(?:{reasons}))*\z") if reasons else pl.lit(False)
+        outcome = pl.col("_outcome")
+        counts = judged.group_by(
+            "window", source="_source", version="_version", landed_at="_landed_at", current="_current"
+        ).agg(
+            read=pl.len().cast(pl.Int64),
+            accepted=(outcome == ACCEPTED).sum().cast(pl.Int64),
+            rejected=(outcome == REJECTED).sum().cast(pl.Int64),
+            superseded=(outcome == SUPERSEDED).sum().cast(pl.Int64),
+            waiting=((outcome == REJECTED) & waits).sum().cast(pl.Int64),
+        )
+        return counts.with_columns(contract=pl.lit(self.contract.fingerprint)).sort("window", "source", "landed_at")
+
+    def _feeds(self, accepted: pl.DataFrame) -> pl.DataFrame:
+        """What the windows give to gold: a fingerprint of the rows of each day, by each column gold reads days by."""
+        facts = [
+            self.engine.fingerprint(
+                nw.from_native(accepted.lazy().filter(pl.col(column).is_not_null()).with_columns(_day=pl.col(column))),
+                by=["window", "_day"],
+            )
+            .to_native()
+            .select("window", "fingerprint", kind=pl.lit("feeds"), name=pl.lit(column), at=pl.col("_day").cast(pl.String))
+            for column in self.feeds
+        ]
+        return pl.concat([_NO_FACTS, *(fact.collect().select(_NO_FACTS.columns) for fact in facts)])
+
+    def _views(self, judged: pl.DataFrame, shared: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+        """What became of rows whose key stands in two windows: in each window (`own`) and, as it sees it, the other (`view`)."""
+        if shared.is_empty():
+            return _NO_FACTS
+        fate = pl.struct("_source", "_version", "_landed_at", "_line", "_outcome").hash(seed=0)
+        keys = {name: pl.col(text_of(name)) for name in self.contract.key}
+        rows = self._keyed(judged.lazy().select("window", **keys, _row=fate)).select("_key", "window", "_row")
+        pairs = shared.lazy().join(shared.lazy(), on="_key", suffix="_other").filter(
+            (pl.col("window") != pl.col("window_other")) & pl.col("window").is_in(names)
+        )
+
+        def seen(side: str, kind: str) -> pl.LazyFrame:
+            return (
+                pairs.join(rows, left_on=["_key", side], right_on=["_key", "window"])
+                .group_by("window", at=pl.col("window_other"))
+                .agg(fingerprint=pl.col("_row").sum().cast(pl.String))
+                .with_columns(kind=pl.lit(kind), name=pl.lit(""))
+                .select(_NO_FACTS.columns)
+            )
+
+        return pl.concat([seen("window", "own"), seen("window_other", "view")]).collect()
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def _write(self, judged: Judged) -> None:
+        """Rejected rows, accepted rows, lineage, and the ledger last: until then the windows count as not done."""
+        windows = None if judged.windows == [None] else [w for w in judged.windows if w is not None]
+        names = [window_name(window, self.contract.grain) for window in judged.windows]
+        rejected_table, accepted_table = rejected(self.contract), silver(self.contract)
+        rejected_at = self.lake.replace(rejected_table, judged.rejected, windows)
+        accepted_at = self.lake.replace(accepted_table, judged.accepted, windows)
+        ledger.write(self.lake, LINEAGE, accepted_table, names, judged.lineage)
+        self.lake.check_not_overtaken(rejected_table, rejected_at, windows)
+        self.lake.check_not_overtaken(accepted_table, accepted_at, windows)
+        ledger.write(self.lake, LEDGER, accepted_table, names, judged.counts)
+
+
+_NO_FACTS = pl.DataFrame(schema=dict.fromkeys(("window", "kind", "name", "at", "fingerprint"), pl.String))
+
+
+def _with_current(rows: pl.LazyFrame, markers: pl.DataFrame) -> pl.LazyFrame:
+    replaced = markers.lazy().filter(~pl.col("current")).select(
+        _source="source", _version="version", _landed_at="landed_at", _current=pl.lit(False)
+    )
+    keys = ["_source", "_version", "_landed_at"]
+    return rows.join(replaced.unique(), on=keys, how="left").with_columns(pl.col("_current").fill_null(True))
+
+
+def _verbatim(judged: pl.DataFrame, contract: Contract) -> pl.DataFrame:
+    return judged.with_columns(pl.col(text_of(name)).alias(name) for name in contract.column_names).select(
+        rejected_columns(contract)
+    )

@@ -1,0 +1,213 @@
+"""Staleness: which windows have to be materialized (again), computed from what is stored and never remembered.
+
+`stale` is the whole idea: what a window should have been made from, set against what it says it was made from. The rest
+of the module reads these two for every kind of input: objects in bronze, parents, keys shared with other windows,
+silver under gold, gold under serving. A child that came before its parent, a late file, a race and a kill between two
+commits all look the same here.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import narwhals as nw
+import polars as pl
+
+from resources.lake import Lake
+from shopware_assets import ledger
+from shopware_assets.contracts import CONTRACTS
+from shopware_assets.contracts.answer import Answer
+from shopware_assets.contracts.contract import Contract, Reference
+from shopware_assets.contracts.tables import Table, bronze, rejected, silver
+from shopware_assets.gold.materialize import made_from_name, needed
+from shopware_assets.ledger import LEDGER, LINEAGE, WHOLE, named_window
+from shopware_assets.serving.tables import SERVED
+from shopware_assets.transforms import ANSWERS
+from shopware_assets.transforms.engine import Engine
+
+
+def stale(expected: pl.DataFrame, recorded: pl.DataFrame) -> set[str]:
+    """The windows whose facts differ.
+
+    Args:
+        expected: What each `window` should have been made from, one row a fact.
+        recorded: What it says it was made from, with the same columns.
+    """
+    facts = recorded.columns
+    unknown = expected.select(facts).join(recorded, on=facts, how="anti", nulls_equal=True)
+    outdated = recorded.join(expected.select(facts), on=facts, how="anti", nulls_equal=True)
+    return {*unknown["window"], *outdated["window"]}
+
+
+@dataclass(frozen=True)
+class Stale:
+    """Windows of one table that have to be materialized; `blocked` ones wait until somebody allows a held window."""
+
+    table: Table
+    windows: frozenset[str]
+    blocked: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Reads the lake once and tells what is stale in it."""
+
+    lake: Lake
+    engine: Engine
+    threshold: float
+
+    def silver(self) -> Iterator[Stale]:
+        """Every silver table, parents first."""
+        counts = ledger.read_ledger(self.lake)
+        lineage = ledger.read_lineage(self.lake, kinds=["own", "view"])
+        for contract in CONTRACTS.values():
+            table = silver(contract)
+            judged = counts.filter(pl.col("table_name") == table.name)
+            windows = (
+                self._objects(contract, judged)
+                | self._stored(contract, judged)
+                | _disagreeing(lineage.filter(pl.col("table_name") == table.name))
+            )
+            for reference in contract.references:
+                windows |= self._parents(contract, reference, judged)
+            yield Stale(table, frozenset(windows))
+
+    def gold(self, silver_stale: Sequence[Stale]) -> Iterator[Stale]:
+        """Every gold table. Days that a stale window feeds wait for it; those that a held one feeds are blocked."""
+        lineage = ledger.read_lineage(self.lake, kinds=["feeds", "made_from"])
+        feeds, made_from = (lineage.filter(pl.col("kind") == kind) for kind in ("feeds", "made_from"))
+        pending = pl.DataFrame(
+            [(s.table.name, window) for s in silver_stale for window in s.windows],
+            schema={"table_name": pl.String, "at": pl.String},
+            orient="row",
+        )
+        held = self.held().select("table_name", at="window")
+        for answer in ANSWERS.values():
+            yield _stale_answer(answer, feeds, made_from, pending, held)
+
+    def serving(self, gold_stale: Sequence[Stale]) -> Iterator[Stale]:
+        """Every table handed over. A day waits for its gold."""
+        lineage = ledger.read_lineage(self.lake, kinds=["feeds", "made_from"])
+        waiting = {s.table.name: s.windows for s in gold_stale}
+        for served in SERVED.values():
+            gold = ANSWERS[served.answer].table
+            expected = lineage.filter((pl.col("kind") == "feeds") & (pl.col("table_name") == gold.name))
+            recorded = lineage.filter((pl.col("kind") == "made_from") & (pl.col("table_name") == served.table.name))
+            windows = stale(expected.select("window", "fingerprint"), recorded.select("window", "fingerprint"))
+            yield Stale(served.table, frozenset(windows - waiting.get(gold.name, frozenset())))
+
+    def held(self) -> pl.DataFrame:
+        """Windows over the reject threshold that nobody let through (see `ledger.held`)."""
+        allowed = self.lake.scan(ledger.ALLOWED).collect()
+        return ledger.held(ledger.read_ledger(self.lake), allowed, self.threshold)
+
+    # --- what silver should have been made from, and was --------------------------------------------------------------
+
+    def _objects(self, contract: Contract, judged: pl.DataFrame) -> set[str]:
+        """Windows that an object has touched, or was replaced in, since they were judged."""
+        facts = ["window", "source", "version", "landed_at", "current", "read"]
+        touched = (
+            ledger.markers(self.lake, contract)
+            .explode("windows")
+            .filter(pl.col("windows").is_not_null())
+            .with_columns(
+                window=pl.col("windows").struct.field("window"), read=pl.col("windows").struct.field("rows")
+            )
+        )
+        if contract.event_time is None:
+            touched = touched.with_columns(window=pl.lit(WHOLE))
+        return stale(touched.select(facts), judged.select(facts))
+
+    def _stored(self, contract: Contract, judged: pl.DataFrame) -> set[str]:
+        """Windows whose stored rows are not as many as the ledger says."""
+        windows: set[str] = set()
+        for table, column in ((silver(contract), "accepted"), (rejected(contract), "rejected")):
+            booked = judged.group_by("window").agg(rows=pl.col(column).sum()).filter(pl.col("rows") > 0)
+            stored = self.lake.counts(table).select(window=named_window(table), rows="rows").filter(pl.col("rows") > 0)
+            windows |= stale(booked.select("window", "rows"), stored)
+        return windows
+
+    def _parents(self, contract: Contract, reference: Reference, judged: pl.DataFrame) -> set[str]:
+        """Windows with a row that carries something else than its parent says now, or that waits for one that is there."""
+        parent_table = silver(CONTRACTS[reference.parent])
+        parent = self.lake.scan(parent_table).select(
+            _key=reference.parent_key, _known=True, **{f"_now_{c.name}": pl.col(c.column) for c in reference.carries}
+        )
+        changed = [
+            pl.col(c.name).ne_missing(
+                pl.col(f"_now_{c.name}") if c.default is None else pl.col(f"_now_{c.name}").fill_null(c.default)
+            )
+            for c in reference.carries
+        ]
+        known = pl.col("_known").fill_null(False)
+
+        def against_parent(rows: pl.LazyFrame, wrong: pl.Expr) -> pl.LazyFrame:
+            return rows.join(parent, on="_key", how="left").filter(wrong).select("window").unique()
+
+        accepted, set_aside = silver(contract), rejected(contract)
+        carried = self.lake.scan(accepted).with_columns(_key=reference.column, window=named_window(accepted))
+        waiting = pl.col("_reasons").str.split(",").list.contains(reference.rule)
+        aside = self._keyed(self.lake.scan(set_aside), contract, reference).with_columns(window=named_window(set_aside))
+        lost = self._superseded(contract, judged)
+        found = [
+            against_parent(carried, pl.any_horizontal(~known, *changed)),
+            against_parent(aside, waiting != (pl.col("_key").is_not_null() & ~known)),
+            against_parent(self._keyed(lost, contract, reference), ~known),
+        ]
+        return set(pl.concat(found).collect()["window"])
+
+    def _keyed(self, rows: pl.LazyFrame, contract: Contract, reference: Reference) -> pl.LazyFrame:
+        """Rows of text with `_key`, the value by which they name their parent."""
+        kind = next(column.type for column in contract.columns if column.name == reference.column)
+        return self.engine.parse(nw.from_native(rows), {"_key": (reference.column, kind)}).to_native()
+
+    def _superseded(self, contract: Contract, judged: pl.DataFrame) -> pl.LazyFrame:
+        """The bronze rows of current objects that lost to a newer row of their key: what neither silver table holds."""
+        windows = judged.filter((pl.col("superseded") > 0) & pl.col("current"))
+        table, grain = bronze(contract), contract.grain
+        within = [grain.parse(window) for window in windows["window"].unique()] if contract.event_time else None
+        provenance = ["_source", "_version", "_landed_at", "_line"]
+        kept = pl.concat([self.lake.scan(t, within).select(provenance) for t in (silver(contract), rejected(contract))])
+        objects = windows.lazy().select("window", _source="source", _version="version", _landed_at="landed_at")
+        return (
+            self.lake.scan(table, within)
+            .filter(pl.col("_line") > 0)
+            .with_columns(window=named_window(table))
+            .join(objects, on=["window", "_source", "_version", "_landed_at"], how="semi")
+            .join(kept, on=provenance, how="anti")
+        )
+
+
+def _disagreeing(lineage: pl.DataFrame) -> set[str]:
+    """Windows that see the rows of a key they share otherwise than the window does in which those rows are.
+
+    One of the two is out of date; both are materialized again, which makes them agree.
+    """
+    own = lineage.filter(pl.col("kind") == "own").select("window", "at", "fingerprint")
+    view = lineage.filter(pl.col("kind") == "view").select(window="at", at="window", fingerprint="fingerprint")
+    return stale(own, view) | {
+        at
+        for a, b in ((own, view), (view, own))
+        for at in a.join(b, on=["window", "at", "fingerprint"], how="anti")["at"]
+    }
+
+
+def _stale_answer(
+    answer: Answer, feeds: pl.DataFrame, made_from: pl.DataFrame, pending: pl.DataFrame, held: pl.DataFrame
+) -> Stale:
+    need = needed(answer, feeds)
+    facts = ["window", "name", "at", "fingerprint"]
+    expected = need.with_columns(made_from_name())
+    recorded = made_from.filter(pl.col("table_name") == answer.table.name)
+    windows = stale(expected.select(facts), recorded.select(facts))
+    waits = set(need.join(pending, on=["table_name", "at"], how="semi")["window"])
+    blocked = set(need.join(held, on=["table_name", "at"], how="semi")["window"])
+    return Stale(answer.table, frozenset(windows - waits - blocked), frozenset(windows & blocked))
+
+
+WATCHED: tuple[Table, ...] = (
+    LEDGER,
+    LINEAGE,
+    ledger.ALLOWED,
+    *(table(contract) for contract in CONTRACTS.values() for table in (bronze, silver, rejected)),
+)
+"""The tables whose versions, all unchanged, mean that nothing can have become stale."""
