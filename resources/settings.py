@@ -122,6 +122,13 @@ def storage_options(url: str, encryption: str = "", kms_key: str = "") -> dict[s
 
 
 DAGSTER_YAML: dict[str, Any] = {
+    "storage": {
+        "custom": {
+            "module": "resources.run_storage",
+            "class": "LaptopStorage",
+            "config": {"base_dir": {"env": "DAGSTER_HOME"}},
+        }
+    },
     "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}, "runs": {"max_concurrent_runs": 2}},
     "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 60, "max_runtime_seconds": 14_400},
     "run_coordinator": {

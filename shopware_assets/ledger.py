@@ -210,3 +210,16 @@ def held(ledger: pl.DataFrame, allowed: pl.DataFrame, threshold: float) -> pl.Da
     over = totals.filter(pl.col("rejected") > threshold * pl.col("read"))
     named = over.join(objects_of(ledger), on=["table_name", "window"])
     return named.join(allowed, on=["table_name", "window", "objects"], how="anti").sort("table_name", "window")
+
+
+def held_windows(lake: Lake, threshold: float) -> pl.DataFrame:
+    """The windows of the lake that are held now (see `held`)."""
+    return held(read_ledger(lake), lake.scan(ALLOWED).collect(), threshold)
+
+
+def allow(lake: Lake, table: Table, window: str) -> None:
+    """Lets a held window through as it is now: when its bronze changes, it is judged by the threshold again."""
+    objects = objects_of(read_ledger(lake, table).filter(pl.col("window") == window))
+    allowed = lake.scan(ALLOWED).collect()
+    others = allowed.filter((pl.col("table_name") != table.name) | (pl.col("window") != window))
+    lake.replace(ALLOWED, pl.concat([others, objects.select(allowed.columns)]), None)

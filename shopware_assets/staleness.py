@@ -8,6 +8,7 @@ commits all look the same here.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import narwhals as nw
 import polars as pl
@@ -55,6 +56,14 @@ class Survey:
     engine: Engine
     threshold: float
 
+    watched: ClassVar[tuple[Table, ...]] = (
+        LEDGER,
+        LINEAGE,
+        ledger.ALLOWED,
+        *(table(contract) for contract in CONTRACTS.values() for table in (bronze, silver, rejected)),
+    )
+    """The tables whose versions, all unchanged, mean that nothing can have become stale."""
+
     def silver(self) -> Iterator[Stale]:
         """Every silver table, parents first."""
         counts = ledger.read_ledger(self.lake)
@@ -97,8 +106,7 @@ class Survey:
 
     def held(self) -> pl.DataFrame:
         """Windows over the reject threshold that nobody let through (see `ledger.held`)."""
-        allowed = self.lake.scan(ledger.ALLOWED).collect()
-        return ledger.held(ledger.read_ledger(self.lake), allowed, self.threshold)
+        return ledger.held_windows(self.lake, self.threshold)
 
     # --- what silver should have been made from, and was --------------------------------------------------------------
 
@@ -203,11 +211,3 @@ def _stale_answer(
     blocked = set(need.join(held, on=["table_name", "at"], how="semi")["window"])
     return Stale(answer.table, frozenset(windows - waits - blocked), frozenset(windows & blocked))
 
-
-WATCHED: tuple[Table, ...] = (
-    LEDGER,
-    LINEAGE,
-    ledger.ALLOWED,
-    *(table(contract) for contract in CONTRACTS.values() for table in (bronze, silver, rejected)),
-)
-"""The tables whose versions, all unchanged, mean that nothing can have become stale."""

@@ -17,7 +17,7 @@ from resources.prefetch import prefetch
 from resources.records import Seen, Unreadable, read_records
 from shopware_assets.contracts.contract import Contract
 from shopware_assets.contracts.tables import bronze
-from shopware_assets.contracts.windows import Grain, landing_window
+from shopware_assets.contracts.windows import landing_window
 from shopware_assets.ledger import ingested, named_window
 from shopware_assets.transforms.engine import Engine
 from shopware_assets.transforms.filing import file_under_window
@@ -44,10 +44,19 @@ class Known:
         return self._newest.get(landed.key) == landed.version
 
 
-def new_objects(landing: Landing, known: Known, contract: Contract, after: str = "") -> Iterator[list[Landed]]:
-    """Pages of the objects below the contract's prefix, with those that bronze lacks."""
+def new_objects(
+    landing: Landing, known: Known, contract: Contract, after: str = ""
+) -> Iterator[tuple[list[Landed], str]]:
+    """Page by page of the objects below the contract's prefix: those that bronze lacks, and the last key of the page."""
     for page in landing.pages(contract.prefix, after):
-        yield [landed for landed in page if not known.holds_newest(landed) and not known.holds(landed, landed.landed_at)]
+        new = [o for o in page if not known.holds_newest(o) and not known.holds(o, o.landed_at)]
+        if page:
+            yield new, page[-1].key
+
+
+def landing_window_of(landed: Landed, contract: Contract, start: datetime, last: datetime) -> datetime:
+    """The landing window in whose partition an object is ingested: at most the newest there is."""
+    return min(landing_window(landed.key, landed.landed_at, contract.grain, start), last)
 
 
 @dataclass
@@ -206,5 +215,4 @@ class _Group:
         )
 
     def _landing_window(self, landed: Landed, landed_at: datetime) -> datetime:
-        grain = self.contract.grain
-        return landing_window(landed.key, landed_at, grain, self.start)
+        return landing_window(landed.key, landed_at, self.contract.grain, self.start)

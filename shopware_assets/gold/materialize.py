@@ -25,16 +25,23 @@ class Gold:
     lake: Lake
     answer: Answer
     engine: Engine
+    threshold: float
 
     def materialize(self, days: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Replaces these days (`[WHOLE]`: all of a table without days), several in a commit.
 
+        Days that read a held window keep their last values.
+
         Yields:
-            For each batch the rows of each day: `window`, `rows`.
+            For each batch the days replaced and the rows they have: `window`, `rows`.
         """
         facts = needed(self.answer, ledger.read_lineage(self.lake, kinds=["feeds"]))
-        for first in range(0, len(days), _BATCH_DAYS):
-            batch = list(days[first : first + _BATCH_DAYS])
+        held = ledger.held_windows(self.lake, self.threshold).select("table_name", at="window")
+        blocked = set(facts.join(held, on=["table_name", "at"], how="semi")["window"])
+        free = [day for day in days if day not in blocked]
+        yield pl.DataFrame(schema={"window": pl.String, "rows": pl.Int64})
+        for first in range(0, len(free), _BATCH_DAYS):
+            batch = free[first : first + _BATCH_DAYS]
             yield self._replace(batch, facts.filter(pl.col("window").is_in(batch)))
 
     def _replace(self, days: list[str], facts: pl.DataFrame) -> pl.DataFrame:
@@ -45,7 +52,7 @@ class Gold:
         rows = rows.filter(name.is_in(days)).collect()
         self.lake.replace(table, rows, None if days == [WHOLE] else [Grain.DAY.parse(day) for day in days])
         ledger.write(self.lake, LINEAGE, table, days, pl.concat([_made_from(facts), self._feeds(rows)]))
-        counts = rows.group_by(window=name).agg(rows=pl.len())
+        counts = rows.group_by(window=name).agg(rows=pl.len().cast(pl.Int64))
         return pl.DataFrame({"window": days}).join(counts, on="window", how="left").fill_null(0)
 
     def _rows(self, read: Input, facts: pl.DataFrame) -> pl.LazyFrame:

@@ -16,10 +16,12 @@ WHITE_SPACE = (
 )
 """What surrounds a value without being part of it: Unicode's white space."""
 
-WHOLE = r"\A[+-]?(?:[0-9]+\.?[0-9]{0,18}|\.[0-9]{1,18})(?:[eE]\+?[0-9]{1,3})?\z"
+_EXPONENT = "0*(?:[12]?[0-9]|3[0-7])"  # what decimals of 38 digits can hold
+
+WHOLE = rf"\A[+-]?(?:[0-9]+\.?[0-9]{{0,18}}|\.[0-9]{{1,18}})(?:[eE]\+?{_EXPONENT})?\z"
 """How an INT may be written, if its decimals are 0."""
 
-DECIMAL = r"\A[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?\z"
+DECIMAL = rf"\A[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?{_EXPONENT})?\z"
 """How an amount of MONEY may be written."""
 
 EPOCH_MS, EPOCH_US = 1e11, 1e14
@@ -53,7 +55,7 @@ class Engine(Protocol):
         Returns:
             The frame with the new columns: NULL where there is no value, and where the text is not of the type; beside
             each, `_given_<name>` says whether there was a value at all.
-            INT: a whole number within 64 bits, in any decimal spelling. MONEY: decimal(18,4), rounded half away from
+            INT: a whole number within 64 bits, in any decimal spelling. FLOAT: a finite number. MONEY: decimal(18,4), rounded half away from
             zero. TIME: an epoch number (s, ms or us by its size) or ISO 8601 (no offset = UTC), to the microsecond.
             DATE: ISO 8601; of a time, its day in UTC.
         """

@@ -8,7 +8,7 @@ import narwhals as nw
 
 from shopware_assets.contracts.contract import READABLE, Column, Contract, Reference, Rule, Severity, text_of, unknown
 from shopware_assets.contracts.windows import CLOCK_SKEW
-from shopware_assets.transforms.engine import Engine
+from shopware_assets.transforms.engine import WHITE_SPACE, Engine
 
 PROVENANCE = ("_source", "_version", "_line", "_landed_at")
 """Where a row came from: object below the landing root, its version, record number, landing time."""
@@ -36,6 +36,11 @@ def rejected_columns(contract: Contract) -> list[str]:
     return [*contract.column_names, "_extra", "_corrupt", "_reasons", "_warnings", *contract.partition_columns, *PROVENANCE]
 
 
+def superseded_columns(contract: Contract) -> list[str]:
+    """The columns of a superseded row: the delivered text, its window, its provenance, and whether its object still stands."""
+    return [*contract.column_names, *contract.partition_columns, *PROVENANCE, "_current"]
+
+
 def split(
     rows: nw.LazyFrame,
     contract: Contract,
@@ -46,20 +51,21 @@ def split(
 ) -> Split:
     """The rows of a table as accepted (typed), rejected (text, with every rule they broke) and superseded (text) ones.
 
-    Arguments as for `judge`. The three share their work where they are collected together.
+    Arguments as for `judge`. Collect the three together: they share their work.
     """
     clear, others = _judged(rows, contract, engine, start, parents or {})
 
     def became(outcome: str) -> nw.LazyFrame:
         return others.filter(nw.col("_outcome") == outcome)
 
-    verbatim = [nw.col(text_of(name)).alias(name) for name in contract.column_names]
-    kept = [name for name in rejected_columns(contract) if name not in contract.column_names]
+    def verbatim(judged: nw.LazyFrame, columns: list[str]) -> nw.LazyFrame:
+        return judged.with_columns(nw.col(text_of(name)).alias(name) for name in contract.column_names).select(columns)
+
     accepted = accepted_columns(contract)
     return Split(
         accepted=nw.concat([clear.select(accepted), became(ACCEPTED).select(accepted)]),
-        rejected=became(REJECTED).select(*verbatim, *kept),
-        superseded=became(SUPERSEDED).select(*verbatim, *contract.partition_columns, *PROVENANCE),
+        rejected=verbatim(became(REJECTED), rejected_columns(contract)),
+        superseded=verbatim(became(SUPERSEDED), superseded_columns(contract)),
     )
 
 
@@ -91,8 +97,8 @@ def _judged(
 ) -> tuple[nw.LazyFrame, nw.LazyFrame]:
     """The clear rows and the others, judged.
 
-    Nearly every row is clear: it breaks no rule, and no other row has its key. Only the others need names and ranks,
-    which are what judging costs.
+    Nearly every row is clear: it breaks no rule, and no other row has its key. Only the others need to have rules named
+    and to be ranked, which is what judging costs.
     """
     typed = _typed(rows, contract, engine).with_columns(
         _start=nw.lit(start, dtype=nw.Datetime("us", "UTC")), _latest=nw.col("_landed_at") + CLOCK_SKEW
@@ -102,7 +108,7 @@ def _judged(
     typed = typed.with_columns(derived.value.alias(derived.name) for derived in contract.derived)
 
     breaks = nw.any_horizontal(*(rule.breaks for rule in _rules(contract)), ignore_nulls=True)
-    is_clear = nw.col("_current") & ~breaks & (nw.len().over(*contract.key) == 1)
+    is_clear = nw.col("_current") & ~breaks & (nw.len().over(*_identity(contract)) == 1)
     typed = engine.once(typed.with_columns(_clear=is_clear))
     clear = typed.filter(nw.col("_clear")).with_columns(
         _reasons=nw.lit(""), _warnings=nw.lit(""), _outcome=nw.lit(ACCEPTED)
@@ -119,7 +125,7 @@ def _typed(rows: nw.LazyFrame, contract: Contract, engine: Engine) -> nw.LazyFra
 
 def _in_vocabulary(column: Column) -> nw.Expr:
     """The value in the spelling of its vocabulary; one that is not in it stays as it is."""
-    folded = nw.col(column.name).str.to_lowercase().str.replace_all(r"\s", "")
+    folded = nw.col(column.name).str.to_lowercase().str.replace_all(f"[{WHITE_SPACE}]", "")
     value = nw.col(column.name)
     for word in column.values:
         value = nw.when(folded == word.lower().replace(" ", "")).then(nw.lit(word)).otherwise(value)
@@ -142,6 +148,12 @@ def _with_parent(rows: nw.LazyFrame, reference: Reference, parent: nw.LazyFrame)
             if carried.default is not None
         ),
     )
+
+
+def _identity(contract: Contract) -> tuple[str, ...]:
+    """The columns whose values only one accepted row has: the key, with the window where that is the key's scope."""
+    in_window = contract.key_scope == "window" and contract.event_time not in contract.key
+    return (*contract.partition_columns, *contract.key) if in_window else contract.key
 
 
 def _rules(contract: Contract) -> tuple[Rule, ...]:
@@ -172,7 +184,7 @@ def _newest_wins(rows: nw.LazyFrame, contract: Contract) -> nw.LazyFrame:
         _newest_by=nw.lit(0) if contract.newest_by is None else contract.newest_by,
     )
     order = ("_newest_by", "_landed_at", "_source", "_version", "_line")
-    rank = nw.col("_line").cum_count(reverse=True).over("_competes", *contract.key, order_by=order)
+    rank = nw.col("_line").cum_count(reverse=True).over("_competes", *_identity(contract), order_by=order)
     ranked = competing.with_columns(_wins=nw.col("_competes") & (rank == 1))
     outcome = (
         nw.when(nw.col("_wins"))

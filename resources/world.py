@@ -1,0 +1,88 @@
+"""Which resources a run gets: one switch, the environment, and the same keys in each."""
+
+import os
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from resources.engine_polars import PolarsEngine
+from resources.lake import Lake
+from resources.landing import Landing, open_landing
+from resources.lookups import Lookups
+from resources.notifications import Notifications
+from resources.settings import Environment, Settings, storage_options
+
+
+class LakeResource(dg.ConfigurableResource):
+    """The Delta tables."""
+
+    url: str
+    encryption: str = ""
+    kms_key: str = ""
+
+    def open(self, run_id: str = "") -> Lake:
+        """The lake, written to on behalf of a run."""
+        return Lake(self.url, storage_options(self.url, self.encryption, self.kms_key), run_id)
+
+
+class LandingResource(dg.ConfigurableResource):
+    """Where sources drop objects."""
+
+    url: str
+    encryption: str = ""
+    kms_key: str = ""
+
+    def open(self) -> Landing:
+        return open_landing(self.url, self.encryption, self.kms_key)
+
+
+class EngineResource(dg.ConfigurableResource):
+    """What executes frames."""
+
+    def open(self) -> PolarsEngine:
+        return PolarsEngine()
+
+
+class RulesResource(dg.ConfigurableResource):
+    """Settings that decide, not where things are but what is done."""
+
+    start: str
+    reject_threshold: float
+    rule_alert_share: float
+    notify_success: bool
+    serves: bool
+    creates_lookups: bool
+
+    @property
+    def starts_at(self) -> datetime:
+        """The lake's start."""
+        return datetime.fromisoformat(self.start).replace(tzinfo=UTC)
+
+
+def resources_for(settings: Settings) -> dict[str, dg.ConfigurableResource]:
+    """The resources of an environment.
+
+    `test` and `local` make lookup tables themselves, and serve only where there is a stand-in to serve to: without one
+    a laptop would reach for the real cloud. In `aws` the tables are infrastructure.
+    """
+    stand_in = bool(os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or os.environ.get("AWS_ENDPOINT_URL"))
+    in_cloud = settings.environment is Environment.AWS
+    return {
+        "lake": LakeResource(
+            url=settings.lake_url, encryption=settings.lake_encryption, kms_key=settings.lake_kms_key
+        ),
+        "landing": LandingResource(
+            url=settings.landing_url, encryption=settings.landing_encryption, kms_key=settings.landing_kms_key
+        ),
+        "engine": EngineResource(),
+        "lookups": Lookups(),
+        "notifications": Notifications(topic=settings.alerts_topic),
+        "rules": RulesResource(
+            start=settings.start.isoformat(),
+            reject_threshold=settings.reject_threshold,
+            rule_alert_share=settings.rule_alert_share,
+            notify_success=settings.notify_success,
+            serves=in_cloud or stand_in,
+            creates_lookups=not in_cloud,
+        ),
+    }

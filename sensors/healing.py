@@ -1,0 +1,60 @@
+"""The healing sensor: every window that is stale, whatever made it so."""
+
+from collections.abc import Iterable, Sequence
+
+from sensors.requests import Request, digest
+from shopware_assets.contracts.tables import Table
+from shopware_assets.contracts.windows import Grain, contiguous
+from shopware_assets.partitions import Partitions
+from shopware_assets.serving.tables import SERVED
+from shopware_assets.staleness import Stale, Survey
+
+_BRIDGE = {Grain.HOUR: 48, Grain.DAY: 60}  # windows that cost less to make again than a further run costs to start
+_WINDOWS = 2000  # of one run
+
+
+def wanted(survey: Survey, partitions: Partitions, serves: bool) -> Iterable[Request]:
+    """Requests for all that is stale: silver first, then gold, with what is served of it in the same run."""
+    version = digest((table.name, survey.lake.version(table)) for table in survey.watched)
+    silver = list(survey.silver())
+    gold = list(survey.gold(silver))
+    for stale in silver:
+        assets = (stale.table.name, f"{stale.table.name}_rejected")
+        yield from _requests(assets, stale.table, stale.windows, partitions, version)
+    for assets, stale in _together(gold, serves):
+        yield from _requests(assets, stale.table, stale.windows, partitions, version)
+    for stale in survey.serving(gold) if serves else ():
+        yield from _requests((stale.table.name,), stale.table, stale.windows, partitions, version)
+
+
+def _together(gold: Sequence[Stale], serves: bool) -> Iterable[tuple[tuple[str, ...], Stale]]:
+    """Gold tables that are stale in the same windows are made by one run, which also serves them."""
+    groups: dict[frozenset[str], list[Stale]] = {}
+    for stale in gold:
+        if stale.windows:
+            groups.setdefault(stale.windows, []).append(stale)
+    for group in groups.values():
+        names = [stale.table.name for stale in group]
+        served = [s.table.name for s in SERVED.values() if serves and f"gold/{s.answer}" in names]
+        yield (*names, *served), group[0]
+
+
+def _requests(
+    assets: tuple[str, ...], table: Table, windows: Iterable[str], partitions: Partitions, version: str
+) -> Iterable[Request]:
+    present = sorted(partitions.present(table, windows))
+    if not present:
+        return
+
+    def missing(names: Sequence[str]) -> str:
+        return digest((version, *names))
+
+    about = f"{len(present)} stale windows of {table.name}"
+    if table.grain is None:
+        yield Request(assets, (), missing, about)
+        return
+    grain = table.grain
+    for first, last in contiguous(map(grain.parse, present), grain, _BRIDGE[grain]):
+        named = [name for name in present if grain.name(first) <= name <= grain.name(last)]
+        for start in range(0, len(named), _WINDOWS):
+            yield Request(assets, tuple(named[start : start + _WINDOWS]), missing, about)

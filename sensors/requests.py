@@ -1,0 +1,150 @@
+"""Requests: what a sensor asks for, and the rules by which it asks again.
+
+Whatever has to be done is computed anew at every tick; run history only says what is under way and what has failed. A
+failed range is asked for again in halves, three attempts in all; then it is given up, and said so, until what is missing
+in it changes or a day has passed.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+ATTEMPTS = 3
+_FORGET_AFTER = timedelta(hours=24)
+_HISTORY = 500
+
+_RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+def digest(facts: Iterable[object]) -> str:
+    """Text that is the same for the same facts in any order."""
+    return hashlib.sha256("\n".join(sorted(map(str, facts))).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run to be made.
+
+    Attributes:
+        assets: What to materialize, as `layer/table`.
+        windows: The names of the windows that need it, in order; empty for tables without windows. The run covers all
+            from the first to the last.
+        missing: Says what is to be done in these windows (see `digest`): it changes when that does.
+        about: What is asked for, in words.
+    """
+
+    assets: tuple[str, ...]
+    windows: tuple[str, ...]
+    missing: Callable[[Sequence[str]], str] = field(compare=False, repr=False)
+    about: str = field(default="", compare=False)
+    attempt: int = 1
+
+    @property
+    def span(self) -> tuple[str, str]:
+        return (self.windows[0], self.windows[-1]) if self.windows else ("", "")
+
+    def overlaps(self, run: "Asked") -> bool:
+        """Whether the run makes some of the same windows."""
+        (first, last), (other_first, other_last) = self.span, run.span
+        return bool(set(self.assets) & set(run.assets)) and first <= other_last and other_first <= last
+
+    def halves(self) -> list["Request"]:
+        """The range in two; a single window stays whole."""
+        if len(self.windows) < 2:
+            return [self]
+        middle = len(self.windows) // 2
+        return [replace(self, windows=part) for part in (self.windows[:middle], self.windows[middle:])]
+
+    @property
+    def tags(self) -> dict[str, str]:
+        first, last = self.span
+        tags = {
+            "shopware/assets": ",".join(self.assets),
+            "shopware/missing": self.missing(self.windows),
+            "shopware/attempt": str(self.attempt),
+            "shopware/about": self.about,
+        }
+        return tags | ({_RANGE_START: first, _RANGE_END: last} if self.windows else {})
+
+    def as_run_request(self) -> dg.RunRequest:
+        return dg.RunRequest(asset_selection=[dg.AssetKey(name.split("/")) for name in self.assets], tags=self.tags)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run that was asked for before."""
+
+    assets: tuple[str, ...]
+    span: tuple[str, str]
+    missing: str
+    attempt: int
+    unfinished: bool
+    failed: bool
+
+
+def asked_before(instance: dg.DagsterInstance, since: datetime | None = None) -> list[Asked]:
+    """The runs that requests have led to and that are not forgotten, newest first."""
+    since = since or datetime.now(UTC) - _FORGET_AFTER
+    records = instance.get_run_records(dg.RunsFilter(created_after=since), limit=_HISTORY)
+    unfinished = instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED), limit=_HISTORY)
+    runs = {record.dagster_run.run_id: record.dagster_run for record in (*unfinished, *records)}
+    return [
+        Asked(
+            tuple(run.tags["shopware/assets"].split(",")),
+            (run.tags.get(_RANGE_START, ""), run.tags.get(_RANGE_END, "")),
+            run.tags["shopware/missing"],
+            int(run.tags["shopware/attempt"]),
+            unfinished=run.status in _UNFINISHED,
+            failed=run.status is dg.DagsterRunStatus.FAILURE,
+        )
+        for run in runs.values()
+        if "shopware/assets" in run.tags
+    ]
+
+
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """What is to be run now, what waits for a run under way, and what is given up after three attempts."""
+
+    ask: list[Request]
+    under_way: list[Request]
+    given_up: list[Request]
+
+
+def admit(wanted: Iterable[Request], runs: Sequence[Asked]) -> Admitted:
+    """Sorts out what is wanted by what was asked before."""
+    failures: dict[tuple[tuple[str, ...], str], int] = {}
+    for run in runs:
+        if run.failed:
+            key = (run.assets, run.missing)
+            failures[key] = max(failures.get(key, 0), run.attempt)
+    unfinished = [run for run in runs if run.unfinished]
+    admitted = Admitted([], [], [])
+
+    def consider(request: Request) -> None:
+        failed = failures.get((request.assets, request.missing(request.windows)), 0)
+        if failed >= ATTEMPTS:
+            admitted.given_up.append(request)
+        elif failed and len(request.windows) > 1:
+            for half in request.halves():
+                consider(replace(half, attempt=failed + 1))
+        elif any(request.overlaps(run) for run in unfinished):
+            admitted.under_way.append(request)
+        else:
+            admitted.ask.append(replace(request, attempt=max(request.attempt, failed + 1)))
+
+    for request in wanted:
+        consider(request)
+    return admitted

@@ -1,0 +1,1 @@
+"""Bronze: what landed, verbatim. One asset a table."""

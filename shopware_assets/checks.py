@@ -1,0 +1,217 @@
+"""Checks: what is verified of every table, as specs that follow from the contracts and as what a run found.
+
+One check per rule of the contract, by the rule's name; `books_balance` compares what is stored in two layers; table
+rules look at several rows; `volume` compares a window with those before it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import dagster as dg
+import narwhals as nw
+import polars as pl
+
+from resources.lake import Lake
+from shopware_assets import ledger
+from shopware_assets.contracts import CONTRACTS
+from shopware_assets.contracts.contract import Contract, Severity
+from shopware_assets.contracts.tables import bronze, rejected, silver
+from shopware_assets.ledger import named_window
+from shopware_assets.transforms.shop_rules import TABLE_RULES
+
+BROKEN = {"rule": pl.String, "window": pl.String, "rows": pl.Int64, "sample": pl.List(pl.String)}
+
+BOOKS = "books_balance"
+VOLUME = "volume"
+COLUMNS_COMPLETE = "columns_complete"
+NO_UNDECLARED = "no_undeclared_columns"
+
+_SAMPLE = 5
+_PER_WINDOW = 2  # a longer range records single windows only where something is wrong: an event costs 10 ms and more
+_VOLUME_WINDOWS, _VOLUME_FACTOR = 28, 4
+
+
+def bronze_checks(contract: Contract) -> list[dg.AssetCheckSpec]:
+    key = ["bronze", contract.name]
+    return [
+        dg.AssetCheckSpec(COLUMNS_COMPLETE, asset=key, description="Every object has all columns of the contract."),
+        dg.AssetCheckSpec(NO_UNDECLARED, asset=key, description="No object has fields that the contract does not name."),
+    ]
+
+
+def silver_checks(contract: Contract) -> list[dg.AssetCheckSpec]:
+    key = ["silver", contract.name]
+    rules = (*contract.rules, *contract.references_as_rules, *contract.table_rules)
+    by_rule = [
+        dg.AssetCheckSpec(rule.name, asset=key, description=rule.description, metadata={"severity": str(rule.severity)})
+        for rule in rules
+    ]
+    return [
+        *by_rule,
+        dg.AssetCheckSpec(
+            BOOKS, asset=key, description="read = accepted + rejected + superseded, and as many rows are stored."
+        ),
+        dg.AssetCheckSpec(
+            VOLUME,
+            asset=key,
+            description=f"No window has {_VOLUME_FACTOR} times more or less rows than the {_VOLUME_WINDOWS} before it usually had.",
+        ),
+    ]
+
+
+def columns_complete(contract: Contract, markers: pl.DataFrame) -> tuple[bool, dict[str, object]]:
+    """Whether every object had all columns; otherwise which lacked which."""
+    lacking = markers.filter(pl.col("missing_columns").list.len() > 0)
+    missing = sorted(set(lacking["missing_columns"].explode().drop_nulls()))
+    return lacking.is_empty(), {"missing": ", ".join(missing), "objects": lacking["source"].head(_SAMPLE).to_list()}
+
+
+def no_undeclared(markers: pl.DataFrame) -> tuple[bool, dict[str, object]]:
+    """Whether no record had fields that the contract does not name."""
+    records = int(markers["undeclared"].sum())
+    return records == 0, {
+        "records": records,
+        "objects": markers.filter(pl.col("undeclared") > 0)["source"].head(_SAMPLE).to_list(),
+    }
+
+
+def broken_rules(lake: Lake, contract: Contract, windows: Sequence[str] | None) -> pl.DataFrame:
+    """How often each rule was broken in each window: `rule`, `window`, `rows`, `sample` (object and line)."""
+    grain = silver(contract).grain
+    within = None if grain is None or windows is None else [grain.parse(window) for window in windows]
+    parts = []
+    for table, column in ((rejected(contract), "_reasons"), (rejected(contract), "_warnings"), (silver(contract), "_warnings")):
+        parts.append(
+            lake.scan(table, within)
+            .filter(pl.col(column) != "")
+            .select(
+                rule=pl.col(column).str.split(","),
+                window=named_window(table),
+                at=pl.format("{}:{}", "_source", "_line"),
+            )
+            .explode("rule")
+        )
+    return (
+        pl.concat(parts)
+        .group_by("rule", "window")
+        .agg(rows=pl.len().cast(pl.Int64), sample=pl.col("at").head(_SAMPLE))
+        .sort("rule", "window")
+        .collect()
+    )
+
+
+def broken_table_rules(lake: Lake, contract: Contract, windows: Sequence[str]) -> pl.DataFrame:
+    """The same for rules over several rows, over all orders that have a line in the windows; `sample` names orders."""
+    if not contract.table_rules or not windows:
+        return pl.DataFrame(schema=BROKEN)
+    items_table, orders_table = silver(contract), silver(CONTRACTS["orders"])
+    items = lake.scan(items_table)
+    here = lake.scan(items_table, [contract.grain.parse(window) for window in windows])
+    touched = here.select("order_id", "order_date", window=named_window(items_table)).unique().collect()
+    days = touched["order_date"].unique()
+    lines = items.filter(pl.col("order_date").is_in(days.implode())).join(touched.lazy(), on="order_id", how="semi")
+    orders = lake.scan(orders_table).filter(pl.col("created_date").is_in(days.implode()))
+    orders = orders.join(touched.lazy(), on="order_id", how="semi")
+    found = [
+        TABLE_RULES[rule.name](nw.from_native(lines), nw.from_native(orders))
+        .to_native()
+        .join(touched.lazy().select("order_id", "window"), on="order_id")
+        .group_by("window")
+        .agg(rows=pl.len().cast(pl.Int64), sample=pl.format("order {}", "order_id").head(_SAMPLE))
+        .select(rule=pl.lit(rule.name), window="window", rows="rows", sample="sample")
+        for rule in contract.table_rules
+    ]
+    return pl.concat(found).sort("rule", "window").collect()
+
+
+def unbalanced(lake: Lake, contract: Contract, windows: Sequence[str] | None = None) -> pl.DataFrame:
+    """Windows whose books do not balance, from what is stored in bronze, silver and the ledger.
+
+    Returns:
+        `window`, `bronze`, `read`, `accepted`, `stored_accepted`, `rejected`, `stored_rejected`, `superseded`.
+    """
+    table = silver(contract)
+    booked = (
+        ledger.read_ledger(lake, table)
+        .group_by("window")
+        .agg(pl.col("read", "accepted", "rejected", "superseded").sum())
+    )
+
+    def stored(of: ledger.Table, name: str) -> pl.DataFrame:
+        if of.name.startswith("bronze/") and of.grain is None:
+            rows = lake.scan(of).filter(pl.col("_line") > 0).select(pl.len().cast(pl.Int64).alias("rows")).collect()
+        else:
+            rows = lake.counts(of)
+            rows = rows.filter(*(pl.col(c).is_not_null() for c in of.partition_columns))
+        return rows.select(window=named_window(of), **{name: "rows"})
+
+    books = booked
+    for of, name in (
+        (bronze(contract), "bronze"),
+        (table, "stored_accepted"),
+        (rejected(contract), "stored_rejected"),
+    ):
+        books = books.join(stored(of, name), on="window", how="full", coalesce=True)
+    books = books.fill_null(0) if windows is None else books.filter(pl.col("window").is_in(windows)).fill_null(0)
+    wrong = (
+        (pl.col("bronze") != pl.col("read"))
+        | (pl.col("read") != pl.col("accepted") + pl.col("rejected") + pl.col("superseded"))
+        | (pl.col("accepted") != pl.col("stored_accepted"))
+        | (pl.col("rejected") != pl.col("stored_rejected"))
+    )
+    return books.filter(wrong).sort("window")
+
+
+def unusual_volume(read: pl.DataFrame, windows: Sequence[str]) -> pl.DataFrame:
+    """Windows with far more or fewer rows than the ones before them: `window`, `read`, `usual` (their median).
+
+    Args:
+        read: `window` and `read` of every window of the table.
+    """
+    ordered = read.sort("window").with_columns(
+        usual=pl.col("read").shift(1).rolling_median(_VOLUME_WINDOWS, min_samples=_VOLUME_WINDOWS // 2)
+    )
+    far = (pl.col("read") > _VOLUME_FACTOR * pl.col("usual")) | (_VOLUME_FACTOR * pl.col("read") < pl.col("usual"))
+    return ordered.filter(pl.col("window").is_in(windows) & far)
+
+
+def evaluate(
+    context: dg.AssetExecutionContext,
+    key: Sequence[str],
+    name: str,
+    severity: Severity,
+    failing: Mapping[str, Mapping[str, object]],
+    windows: Sequence[str],
+    command: str,
+) -> Iterator[dg.AssetCheckResult]:
+    """The result of one check over a range, after one evaluation for each window of it.
+
+    Args:
+        failing: Window -> what is wrong in it; a window that is not named passes.
+        windows: The windows of the range; empty for a table without windows.
+        command: The command that shows the rows.
+    """
+    level = dg.AssetCheckSeverity.ERROR if severity is Severity.REJECT and name == BOOKS else dg.AssetCheckSeverity.WARN
+    asset_key = dg.AssetKey(list(key))
+    for window in windows if len(windows) <= _PER_WINDOW else sorted(failing):
+        if len(windows) > 1:
+            context.log_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=asset_key,
+                    check_name=name,
+                    passed=window not in failing,
+                    severity=level,
+                    metadata={
+                        key: dg.MetadataValue.json(value) if isinstance(value, list) else value
+                        for key, value in failing.get(window, {}).items()
+                    },
+                    partition=window,
+                )
+            )
+    rows = sum(int(facts.get("rows", 1)) for facts in failing.values())  # type: ignore[call-overload]
+    first = next(iter(failing.values()), {})
+    metadata: dict[str, object] = {"rows": rows, "windows": len(failing)}
+    if failing:
+        metadata |= {"example": dg.MetadataValue.json({**first}), "show": dg.MetadataValue.md(f"`{command}`")}
+    yield dg.AssetCheckResult(
+        asset_key=asset_key, check_name=name, passed=not failing, severity=level, metadata=metadata
+    )

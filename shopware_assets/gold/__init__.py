@@ -1,0 +1,1 @@
+"""Gold: the answers. One asset a table."""

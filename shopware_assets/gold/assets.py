@@ -1,0 +1,76 @@
+"""The gold assets: one factory, one line a table."""
+
+import dagster as dg
+import polars as pl
+
+from resources.world import EngineResource, LakeResource, RulesResource
+from shopware_assets.contracts import CONTRACTS
+from shopware_assets.contracts.answer import Answer
+from shopware_assets.contracts.tables import silver
+from shopware_assets.gold.materialize import Gold
+from shopware_assets.ledger import WHOLE
+from shopware_assets.metadata import answer_schema, of_table
+from shopware_assets.partitions import Partitions
+
+KEY_UNIQUE = "key_unique"
+
+
+def gold_asset(answer: Answer, partitions: Partitions) -> dg.AssetsDefinition:
+    """Computes the days of the run from the silver windows that feed them; held ones are left as they are."""
+    table = answer.table
+    key = dg.AssetKey(["gold", answer.name])
+    partitions_def = partitions.of(table.grain)
+
+    def dep(silver_table: str) -> dg.AssetDep:
+        # Which windows feed a day is in the lineage, not in the calendar: a line may be refunded months later.
+        same = partitions_def is not None and silver(CONTRACTS[silver_table]).grain is table.grain
+        return dg.AssetDep(["silver", silver_table], partition_mapping=None if same else dg.AllPartitionMapping())
+
+    @dg.multi_asset(
+        name=f"gold_{answer.name}",
+        specs=[
+            dg.AssetSpec(
+                key,
+                deps=[dep(read.table) for read in answer.inputs],
+                description=f"{answer.description} Grain: {answer.grain}.",
+                group_name="gold",
+                kinds={"deltalake", "polars", "gold"},
+                owners=[answer.owner],
+                tags={"layer": "gold"},
+                metadata=of_table(table, answer_schema(answer), key=", ".join(answer.key), grain=answer.grain),
+                partitions_def=partitions_def,
+            )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(KEY_UNIQUE, asset=key, description=f"{answer.grain.capitalize()}, and no more.")
+        ],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        pool=f"gold_{answer.name}",
+    )
+    def asset(context: dg.AssetExecutionContext, lake: LakeResource, engine: EngineResource, rules: RulesResource):
+        tables = lake.open(context.run_id)
+        days = sorted(context.partition_keys) if partitions_def else [WHOLE]
+        gold = Gold(tables, answer, engine.open(), rules.reject_threshold)
+        counts = pl.concat(gold.materialize(days))
+        held = sorted(set(days) - set(counts["window"]))
+        for day, rows in counts.iter_rows() if partitions_def else ():
+            context.add_asset_metadata({"dagster/partition_row_count": rows}, asset_key=key, partition_key=day)
+        for day in held if partitions_def else ():
+            context.add_asset_metadata(
+                {"held": "A window it reads is held; the last values stay."}, asset_key=key, partition_key=day
+            )
+        rows = tables.scan(table, [table.grain.parse(day) for day in days] if table.grain else None)
+        repeated = rows.group_by(answer.key).len().filter(pl.col("len") > 1).collect()
+        yield dg.MaterializeResult(
+            asset_key=key,
+            metadata={"dagster/row_count": int(tables.counts(table)["rows"].sum()), "days_held": len(held)},
+        )
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name=KEY_UNIQUE,
+            passed=repeated.is_empty(),
+            severity=dg.AssetCheckSeverity.ERROR,
+            metadata={"repeated": repeated.height},
+        )
+
+    return asset

@@ -1,0 +1,1 @@
+"""Serving: what is handed over. One asset a table."""

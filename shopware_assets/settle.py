@@ -1,0 +1,109 @@
+"""Settling: in this process and without a daemon, all that the sensors ask for, until they ask for nothing more.
+
+Also the cron-style way to run the product. What is asked for is computed by the same functions as in the sensors, and
+runs are ordinary Dagster runs in the same storage.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from sensors.requests import Admitted, Request, admit, asked_before
+from sensors.watch import Watch
+
+PROCESS = "shopware/process"
+"""The tag of a run that a command executes itself: its process, which says whether it can still be running."""
+
+
+@dataclass
+class Settled:
+    """How settling ended: runs made, and what was given up after three attempts."""
+
+    runs: int = 0
+    failed: int = 0
+    given_up: list[Request] = field(default_factory=list)
+
+
+def settle(
+    defs: dg.Definitions, instance: dg.DagsterInstance, watch: Watch, progress: Callable[[str, int], None]
+) -> Settled:
+    """Runs what is asked for until nothing is.
+
+    Args:
+        progress: Told, before each run, what it is about and how many more are known to wait.
+    """
+    bury_dead_runs(instance)
+    since = datetime.now(UTC)
+    settled = Settled()
+    while True:
+        admitted = _admitted(watch, instance, since)
+        settled.given_up = admitted.given_up
+        if not admitted.ask:
+            return settled
+        for left, request in zip(range(len(admitted.ask), 0, -1), admitted.ask, strict=True):
+            progress(request.about, left)
+            settled.runs += 1
+            settled.failed += not execute(defs, instance, request)
+
+
+def _admitted(watch: Watch, instance: dg.DagsterInstance, since: datetime) -> Admitted:
+    """What bronze lacks first; only when it lacks nothing, what is stale: then each window is judged once."""
+    landed = admit(watch.landed(), asked_before(instance, since))
+    if landed.ask:
+        return landed
+    stale = admit(watch.stale(), asked_before(instance, since))
+    return Admitted(stale.ask, stale.under_way, landed.given_up + stale.given_up)
+
+
+def execute(defs: dg.Definitions, instance: dg.DagsterInstance, request: Request) -> bool:
+    """Makes the run in this process; whether it succeeded."""
+    keys = [dg.AssetKey(name.split("/")) for name in request.assets]
+    job = defs.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(
+        instance=instance,
+        asset_selection=keys,
+        tags={**request.tags, PROCESS: _this_process()},
+        raise_on_error=False,
+    )
+    return result.success
+
+
+def bury_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Ends the runs whose process was killed, and frees the pool slots they hold."""
+    for run in _unfinished(instance):
+        process = run.tags.get(PROCESS)
+        if process and not _alive(process):
+            instance.report_run_canceled(run, message="Its process is gone.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _unfinished(instance: dg.DagsterInstance) -> Iterator[dg.DagsterRun]:
+    yield from instance.get_runs(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+    )
+
+
+def _this_process() -> str:
+    return f"{_boot()}/{os.getpid()}/{_started(os.getpid())}"
+
+
+def _alive(process: str) -> bool:
+    """Whether the process still runs; one of another machine counts as running."""
+    boot, pid, started = process.split("/")
+    return boot != _boot() or _started(int(pid)) == started
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _started(pid: int) -> str:
+    """When a process started, in clock ticks since boot: with the pid it names a process for ever."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,1 @@
+"""Silver: judged and typed rows, and beside them the rejected ones. One asset a table."""
