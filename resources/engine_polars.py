@@ -20,7 +20,7 @@ from shopware_assets.transforms.engine import (
 _EXACT = pl.Decimal(38, 18)
 _MONEY = pl.Decimal(18, 4)
 _TIME = pl.Datetime("us", "UTC")
-_PLAIN_DATE = r"\A[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_PLAIN_DATE = r"\A[1-9][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _PLAIN_TIME = _PLAIN_DATE + r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\z"
 
 
@@ -31,15 +31,13 @@ class PolarsEngine:
         return nw.from_native(frame.to_native().collect().lazy())
 
     def parse(self, frame: nw.LazyFrame, columns: Mapping[str, tuple[str, Type]]) -> nw.LazyFrame:
-        # Eager: only who has seen the rows can give the thorough parsers no more than the odd ones.
-        rows = frame.to_native().collect()
-        plain = rows.select(_PARSERS[kind][0](pl.col(text)).alias(name) for name, (text, kind) in columns.items())
-        parsed = [
-            series
-            for name, (text, kind) in columns.items()
-            for series in _completed(plain[name], rows[text], _PARSERS[kind][1:])
-        ]
-        return nw.from_native(rows.with_columns(parsed).lazy())
+        parsed = [_parsed(pl.col(text), kind).alias(name) for name, (text, kind) in columns.items()]
+        return nw.from_native(
+            frame.to_native()
+            .with_columns(parsed)
+            .with_columns(pl.col(name).struct.field("given").alias(given(name)) for name in columns)
+            .with_columns(pl.col(name).struct.field("value").alias(name) for name in columns)
+        )
 
     def mean_money(self, frame: nw.LazyFrame, name: str, total: str, count: str) -> nw.LazyFrame:
         # Whole ten-thousandths: Decimal division rounds in its own way, integers do not.
@@ -60,18 +58,25 @@ class PolarsEngine:
         )
 
 
-def _completed(values: pl.Series, texts: pl.Series, parsers: Sequence[Callable[[pl.Expr], pl.Expr]]) -> list[pl.Series]:
-    """The values, where each of `parsers` in turn was given the trimmed texts that had none yet; and whether any were given."""
-    is_given = texts.is_not_null()
-    odd = (values.is_null() & is_given).arg_true()
-    if not odd.is_empty():
-        trimmed = texts.gather(odd).str.strip_chars(WHITE_SPACE)
-        is_given = is_given.scatter(odd, trimmed != "")
-        for parser in parsers:
-            values = values.scatter(odd, pl.select(parser(pl.lit(trimmed))).to_series())
-            left = values.gather(odd).is_null()
-            odd, trimmed = odd.filter(left), trimmed.filter(left)
-    return [values, is_given.alias(given(values.name))]
+def _parsed(text: pl.Expr, kind: Type) -> pl.Expr:
+    """A struct of `value` and `given`: the value that the quick parser of the type finds, or else a thorough one."""
+    quick, *thorough = _PARSERS[kind]
+
+    def complete(columns: Sequence[pl.Series]) -> pl.Series:
+        values, texts = columns
+        is_given = texts.is_not_null()
+        odd = (values.is_null() & is_given).arg_true()
+        if not odd.is_empty():
+            trimmed = texts.gather(odd).str.strip_chars(WHITE_SPACE)
+            is_given = is_given.scatter(odd, trimmed != "")
+            for parser in thorough:
+                values = values.scatter(odd, pl.select(parser(pl.lit(trimmed))).to_series())
+                left = values.gather(odd).is_null()
+                odd, trimmed = odd.filter(left), trimmed.filter(left)
+        return pl.DataFrame({"value": values, "given": is_given}).to_struct()
+
+    dtype = pl.Struct({"value": _DTYPES[kind], "given": pl.Boolean})
+    return pl.map_batches([quick(text), text], complete, return_dtype=dtype, is_elementwise=True)
 
 
 def _where(condition: pl.Expr, text: pl.Expr) -> pl.Expr:
@@ -104,11 +109,20 @@ def _exact_money(text: pl.Expr) -> pl.Expr:
     return exact.round(4, mode="half_away_from_zero").cast(_MONEY, strict=False)
 
 
-def _epoch(text: pl.Expr) -> pl.Expr:
+def _float(text: pl.Expr) -> pl.Expr:
     number = text.cast(pl.Float64, strict=False)
-    size = number.abs()
+    return _where(number.is_finite(), number)
+
+
+def _epoch(text: pl.Expr) -> pl.Expr:
+    return text.cast(pl.Float64, strict=False).map_batches(_scaled, return_dtype=_TIME, is_elementwise=True)
+
+
+def _scaled(number: pl.Series) -> pl.Series:
+    size, micros = pl.col("number").abs(), pl.col("micros")
     scale = pl.when(size >= EPOCH_US).then(1.0).when(size >= EPOCH_MS).then(1e3).otherwise(1e6)
-    return _time((number * scale + 0.5).floor())
+    scaled = (pl.col("number") * scale).round(0, mode="half_away_from_zero")
+    return pl.DataFrame({"number": number}).with_columns(micros=scaled).select(_time(micros)).to_series()
 
 
 def _time(micros: pl.Expr) -> pl.Expr:
@@ -146,8 +160,18 @@ def _iso_date(text: pl.Expr) -> pl.Expr:
 _PARSERS: dict[Type, tuple[Callable[[pl.Expr], pl.Expr], ...]] = {
     Type.STRING: (_string,),
     Type.INT: (_plain_int, _exact_int),
+    Type.FLOAT: (_float, _float),
     Type.MONEY: (_plain_money, _exact_money),
     Type.TIME: (_epoch, _plain_time, _epoch, _iso_time),
     Type.DATE: (_plain_date, _iso_date),
 }
 """For each type a quick parser for the texts as they come, and those that get, trimmed, what it could not read."""
+
+_DTYPES = {
+    Type.STRING: pl.String(),
+    Type.INT: pl.Int64(),
+    Type.FLOAT: pl.Float64(),
+    Type.MONEY: _MONEY,
+    Type.TIME: _TIME,
+    Type.DATE: pl.Date(),
+}

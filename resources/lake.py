@@ -150,6 +150,16 @@ class Lake:
                 )
                 return
 
+    def add_missing(self, table: Table, rows: pl.DataFrame, key: str) -> None:
+        """Appends those rows whose `key` the table does not have yet."""
+
+        def missing(handle: DeltaTable | None) -> Iterator[pl.DataFrame] | None:
+            known = self.scan(table, handle=handle).select(key).collect()
+            new = rows.join(known, on=key, how="anti")
+            return None if new.is_empty() else iter([new])
+
+        self.append_once(table, missing, guard=key)
+
     def replace(self, table: Table, frame: pl.DataFrame, windows: Sequence[datetime] | None, predicate: str = "") -> int:
         """Makes the rows of these windows exactly `frame`, as one commit, also when it is empty.
 

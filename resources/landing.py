@@ -62,6 +62,10 @@ class Landing(Protocol):
         """
         ...
 
+    def find(self, key: str) -> Landed | None:
+        """The object as it is now; None if there is none."""
+        ...
+
     def fetch(self, landed: Landed) -> Fetched:
         """Opens this very version.
 
@@ -103,14 +107,14 @@ class FolderLanding:
             raise Misconfigured(f"SHOPWARE_LANDING is {self.root!r}, which is not a folder.")
         keys = sorted(key for key in self._keys(prefix) if key > after)
         for first in range(0, len(keys), _PAGE):
-            yield [landed for key in keys[first : first + _PAGE] if (landed := self._landed(key))]
+            yield [landed for key in keys[first : first + _PAGE] if (landed := self.find(key))]
 
     def _keys(self, prefix: str) -> Iterator[str]:
         for folder, _, names in os.walk(os.path.join(self.root, prefix)):
             for name in names:
                 yield _spelled(os.path.relpath(os.path.join(folder, name), self.root))
 
-    def _landed(self, key: str) -> Landed | None:
+    def find(self, key: str) -> Landed | None:
         path = self._path(key)
         if path is None or not path.is_file():
             return None
@@ -127,7 +131,7 @@ class FolderLanding:
         return next((file for file in siblings if _spelled(file.name) == path.name), None)
 
     def fetch(self, landed: Landed) -> Fetched:
-        if self._landed(landed.key) != landed:
+        if self.find(landed.key) != landed:
             raise Gone(landed.key)
         return Fetched(landed.landed_at, self._chunks(landed))  # files have no metadata
 
@@ -139,7 +143,7 @@ class FolderLanding:
             while chunk := file.read(_CHUNK):
                 yield chunk
         # A file can be written to while it is read: then this version never was.
-        if self._landed(landed.key) != landed:
+        if self.find(landed.key) != landed:
             raise Gone(landed.key)
 
     def put(self, key: str, body: bytes, landed_at: datetime | None = None) -> None:
@@ -202,6 +206,17 @@ class S3Landing:
                 ]
         except (BotoCoreError, ClientError) as error:
             raise self._unusable(error) from error
+
+    def find(self, key: str) -> Landed | None:
+        try:
+            head = self._s3.head_object(Bucket=self._bucket, Key=self._full(key))
+        except ClientError as error:
+            if _code(error) == "404":
+                return None
+            raise self._unusable(error) from error
+        except BotoCoreError as error:
+            raise self._unusable(error) from error
+        return Landed(key, head["ETag"].strip('"'), head["LastModified"].astimezone(UTC), head["ContentLength"])
 
     def fetch(self, landed: Landed) -> Fetched:
         try:

@@ -121,14 +121,7 @@ def storage_options(url: str, encryption: str = "", kms_key: str = "") -> dict[s
     return options
 
 
-DAGSTER_YAML: dict[str, Any] = {
-    "storage": {
-        "custom": {
-            "module": "resources.run_storage",
-            "class": "LaptopStorage",
-            "config": {"base_dir": {"env": "DAGSTER_HOME"}},
-        }
-    },
+_DAGSTER: dict[str, Any] = {
     "concurrency": {"pools": {"default_limit": 1, "granularity": "op"}, "runs": {"max_concurrent_runs": 2}},
     "run_monitoring": {"enabled": True, "free_slots_after_run_end_seconds": 60, "max_runtime_seconds": 14_400},
     "run_coordinator": {
@@ -138,7 +131,7 @@ DAGSTER_YAML: dict[str, Any] = {
     },
     "telemetry": {"enabled": False},
 }
-"""How Dagster runs on one machine; JSON is YAML."""
+"""How Dagster runs on one machine."""
 
 
 def prepare_home(settings: Settings) -> Path:
@@ -154,7 +147,9 @@ def prepare_home(settings: Settings) -> Path:
     try:
         dagster_home.mkdir(parents=True, exist_ok=True)
         (settings.home / "landing").mkdir(exist_ok=True)
-        (dagster_home / "dagster.yaml").write_text(json.dumps(DAGSTER_YAML, indent=2))
+        storage = {"module": "resources.run_storage", "class": "LaptopStorage", "config": {"base_dir": str(dagster_home)}}
+        config = {"storage": {"custom": storage}, **_DAGSTER}
+        (dagster_home / "dagster.yaml").write_text(json.dumps(config, indent=2))  # JSON is YAML
     except OSError as error:
         raise Misconfigured(
             f"SHOPWARE_HOME is {str(settings.home)!r}, which cannot be written to: {error.strerror}."

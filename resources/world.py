@@ -50,6 +50,7 @@ class RulesResource(dg.ConfigurableResource):
     reject_threshold: float
     rule_alert_share: float
     notify_success: bool
+    landing_queue: str
     serves: bool
     creates_lookups: bool
 
@@ -82,6 +83,7 @@ def resources_for(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             reject_threshold=settings.reject_threshold,
             rule_alert_share=settings.rule_alert_share,
             notify_success=settings.notify_success,
+            landing_queue=settings.landing_queue,
             serves=in_cloud or stand_in,
             creates_lookups=not in_cloud,
         ),

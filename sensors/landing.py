@@ -8,6 +8,7 @@ from datetime import datetime
 
 from resources.lake import Lake
 from resources.landing import Landed, Landing
+from resources.notices import keys_announced
 from sensors.requests import Request, digest
 from shopware_assets import ledger
 from shopware_assets.bronze.ingest import Known, landing_window_of, new_objects
@@ -17,39 +18,69 @@ from shopware_assets.contracts.windows import Grain, contiguous
 from shopware_assets.partitions import Partitions
 
 _OBJECTS, _BYTES = 2000, 4 << 30  # of one run: a run takes seconds to start, and minutes for this much
+_RECONCILE = 300  # seconds between listings where notices come by a queue
 _BRIDGE = {Grain.HOUR: 24, Grain.DAY: 31}
 
 
 @dataclass
-class Listing:
-    """What a tick found: new objects by table, and where the next tick goes on if time ran out."""
+class Found:
+    """What a tick found: new objects by table, and the cursor: where the next listing begins, and when one ended."""
 
     new: dict[str, list[Landed]] = field(default_factory=dict)
     cursor: str = ""
 
 
-def list_new(lake: Lake, landing: Landing, contracts: Sequence[Contract], cursor: str, seconds: float) -> Listing:
-    """Lists the feed's landing, a page at a time and from where the last tick stopped, until time is up."""
+def look(
+    lake: Lake, landing: Landing, contracts: Sequence[Contract], cursor: str, *, seconds: float, queue: str = ""
+) -> Found:
+    """What has landed of a feed and is not in bronze.
+
+    Landing is listed page by page until time is up; the next tick goes on from there. Where the bucket's notices come
+    by a queue, the objects they name come first, and a listing every few minutes finds what they missed.
+    """
+    state = json.loads(cursor) if cursor else {}
+    if not queue:
+        return _list(lake, landing, contracts, state, seconds)
+    found = _announced(lake, landing, contracts, keys_announced(queue, landing.root))
+    if "table" in state or time.time() - state.get("listed", 0) > _RECONCILE:
+        listed = _list(lake, landing, contracts, state, seconds)
+        for table, objects in listed.new.items():
+            found.new[table] = sorted({*found.new[table], *objects})
+        found.cursor = listed.cursor or json.dumps({"listed": time.time()})
+    else:
+        found.cursor = cursor
+    return found
+
+
+def _list(
+    lake: Lake, landing: Landing, contracts: Sequence[Contract], state: dict[str, str], seconds: float
+) -> Found:
     until = time.monotonic() + seconds
-    listing = Listing()
-    resume = json.loads(cursor) if cursor else {}
-    for contract in contracts:
-        if resume and resume["table"] != contract.name:
-            continue
-        after, resume = resume.get("after", ""), {}
+    found = Found({contract.name: [] for contract in contracts})
+    names = [contract.name for contract in contracts]
+    for contract in contracts[names.index(state["table"]) if "table" in state else 0 :]:
+        after = state["after"] if contract.name == state.get("table") else ""
         known = Known(ledger.ingested(lake, contract))
-        found = listing.new.setdefault(contract.name, [])
         for page, last in new_objects(landing, known, contract, after):
-            found.extend(page)
+            found.new[contract.name].extend(page)
             if time.monotonic() > until:
-                listing.cursor = json.dumps({"table": contract.name, "after": last})
-                return listing
-    return listing
+                found.cursor = json.dumps({"table": contract.name, "after": last})
+                return found
+    return found
 
 
-def wanted(
-    new: dict[str, list[Landed]], partitions: Partitions, start: datetime
-) -> Iterable[Request]:
+def _announced(lake: Lake, landing: Landing, contracts: Sequence[Contract], keys: Iterable[str]) -> Found:
+    found = Found({contract.name: [] for contract in contracts})
+    named = set(keys)
+    for contract in contracts:
+        objects = [landing.find(key) for key in sorted(named) if key.startswith(f"{contract.prefix}/")]
+        if objects:
+            known = Known(ledger.ingested(lake, contract))
+            found.new[contract.name] = [o for o in objects if o is not None and not known.has(o)]
+    return found
+
+
+def ingestions(new: dict[str, list[Landed]], partitions: Partitions, start: datetime) -> Iterable[Request]:
     """One request per contiguous range of landing windows of a feed, up to so many objects and bytes."""
     windows: dict[datetime, list[tuple[str, Landed]]] = {}
     for table, objects in new.items():

@@ -1,13 +1,14 @@
 """The watch: what there is to do now, for sensors and for `shopware settle` alike."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from resources.lake import Lake
 from resources.landing import Landing
+from resources.notifications import Notifications
 from resources.world import RulesResource
-from sensors import healing, landing
-from sensors.requests import Request
+from sensors import alerts, healing, landing
+from sensors.requests import Asked, Request, admit
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract
 from shopware_assets.partitions import Partitions
@@ -36,10 +37,28 @@ class Watch:
     def landed(self) -> Iterator[Request]:
         """What has landed and is not in bronze, of all feeds."""
         for contracts in feeds().values():
-            listing = landing.list_new(self.lake, self.landing, contracts, "", seconds=float("inf"))
-            yield from landing.wanted(listing.new, self.partitions, self.rules.starts_at)
+            found = landing.look(self.lake, self.landing, contracts, "", seconds=float("inf"))
+            yield from landing.ingestions(found.new, self.partitions, self.rules.starts_at)
 
     def stale(self) -> Iterable[Request]:
         """What is stale in silver, gold and serving."""
-        survey = Survey(self.lake, self.engine, self.rules.reject_threshold)
-        return healing.wanted(survey, self.partitions, self.rules.serves)
+        return healing.wanted(self._survey(), self.partitions, self.rules.serves)
+
+    def tell(self, notifications: Notifications, runs: Sequence[Asked]) -> int:
+        """Tells people what is wrong and, of feeds in which nothing is left to do, what has been settled; how much."""
+        landed, stale = admit(self.landed(), runs), admit(self.stale(), runs)
+        found = alerts.facts(
+            self.lake,
+            threshold=self.rules.reject_threshold,
+            rule_share=self.rules.rule_alert_share,
+            given_up=[*landed.given_up, *stale.given_up],
+            gold=list(self._survey().gold(())),
+        )
+        messages = alerts.tell(self.lake, notifications, found)
+        busy = {asset for request in (*stale.ask, *stale.under_way) for asset in request.assets}
+        if self.rules.notify_success and not busy:
+            messages += sum(alerts.tell_settled(self.lake, notifications, of_feed) for of_feed in feeds().values())
+        return messages
+
+    def _survey(self) -> Survey:
+        return Survey(self.lake, self.engine, self.rules.reject_threshold)

@@ -14,7 +14,7 @@ from resources.lake import Lake
 from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract, Severity
-from shopware_assets.contracts.tables import bronze, rejected, silver
+from shopware_assets.contracts.tables import Table, bronze, rejected, silver
 from shopware_assets.ledger import named_window
 from shopware_assets.transforms.shop_rules import TABLE_RULES
 
@@ -123,8 +123,8 @@ def broken_table_rules(lake: Lake, contract: Contract, windows: Sequence[str]) -
     return pl.concat(found).sort("rule", "window").collect()
 
 
-def unbalanced(lake: Lake, contract: Contract, windows: Sequence[str] | None = None) -> pl.DataFrame:
-    """Windows whose books do not balance, from what is stored in bronze, silver and the ledger.
+def books(lake: Lake, contract: Contract) -> pl.DataFrame:
+    """Per window what bronze holds, what the ledger says became of it, and what silver has stored.
 
     Returns:
         `window`, `bronze`, `read`, `accepted`, `stored_accepted`, `rejected`, `stored_rejected`, `superseded`.
@@ -135,30 +135,34 @@ def unbalanced(lake: Lake, contract: Contract, windows: Sequence[str] | None = N
         .group_by("window")
         .agg(pl.col("read", "accepted", "rejected", "superseded").sum())
     )
+    stored = (
+        _stored(lake, bronze(contract), "bronze"),
+        _stored(lake, table, "stored_accepted"),
+        _stored(lake, rejected(contract), "stored_rejected"),
+    )
+    for rows in stored:
+        booked = booked.join(rows, on="window", how="full", coalesce=True)
+    return booked.fill_null(0)
 
-    def stored(of: ledger.Table, name: str) -> pl.DataFrame:
-        if of.name.startswith("bronze/") and of.grain is None:
-            rows = lake.scan(of).filter(pl.col("_line") > 0).select(pl.len().cast(pl.Int64).alias("rows")).collect()
-        else:
-            rows = lake.counts(of)
-            rows = rows.filter(*(pl.col(c).is_not_null() for c in of.partition_columns))
-        return rows.select(window=named_window(of), **{name: "rows"})
 
-    books = booked
-    for of, name in (
-        (bronze(contract), "bronze"),
-        (table, "stored_accepted"),
-        (rejected(contract), "stored_rejected"),
-    ):
-        books = books.join(stored(of, name), on="window", how="full", coalesce=True)
-    books = books.fill_null(0) if windows is None else books.filter(pl.col("window").is_in(windows)).fill_null(0)
+def _stored(lake: Lake, table: Table, name: str) -> pl.DataFrame:
+    """Rows of each window from the log alone; markers, which have no window, only where a table has no windows either."""
+    if table.grain is None and "_marker" in table.columns:
+        rows = lake.scan(table).filter(pl.col("_line") > 0).select(pl.len().cast(pl.Int64).alias("rows")).collect()
+    else:
+        rows = lake.counts(table).filter(*(pl.col(column).is_not_null() for column in table.partition_columns))
+    return rows.select(window=named_window(table), **{name: "rows"}).filter(pl.col(name) > 0)
+
+
+def unbalanced(lake: Lake, contract: Contract, windows: Sequence[str]) -> pl.DataFrame:
+    """Those of the windows whose books do not balance (see `books`)."""
     wrong = (
         (pl.col("bronze") != pl.col("read"))
         | (pl.col("read") != pl.col("accepted") + pl.col("rejected") + pl.col("superseded"))
         | (pl.col("accepted") != pl.col("stored_accepted"))
         | (pl.col("rejected") != pl.col("stored_rejected"))
     )
-    return books.filter(wrong).sort("window")
+    return books(lake, contract).filter(pl.col("window").is_in(list(windows)) & wrong).sort("window")
 
 
 def unusual_volume(read: pl.DataFrame, windows: Sequence[str]) -> pl.DataFrame:

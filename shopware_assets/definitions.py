@@ -4,9 +4,11 @@ import dagster as dg
 
 from resources.settings import Settings, read_settings
 from resources.world import resources_for
+from sensors.definitions import all_sensors
 from shopware_assets.bronze.assets import bronze_asset, landing_spec
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.gold.assets import gold_asset
+from shopware_assets.jobs import all_jobs, all_schedules
 from shopware_assets.partitions import Partitions
 from shopware_assets.serving.assets import serving_asset
 from shopware_assets.serving.tables import SERVED
@@ -25,6 +27,9 @@ def build_defs(settings: Settings) -> dg.Definitions:
             *(gold_asset(answer, partitions) for answer in ANSWERS.values()),
             *(serving_asset(served, partitions) for served in SERVED.values()),
         ],
+        sensors=all_sensors(partitions),
+        jobs=all_jobs(partitions),
+        schedules=all_schedules(),
         resources=resources_for(settings),
     )
 

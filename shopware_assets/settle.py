@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from resources.notifications import Notifications
 from sensors.requests import Admitted, Request, admit, asked_before
 from sensors.watch import Watch
 
@@ -29,11 +30,16 @@ class Settled:
 
 
 def settle(
-    defs: dg.Definitions, instance: dg.DagsterInstance, watch: Watch, progress: Callable[[str, int], None]
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    watch: Watch,
+    notifications: Notifications,
+    progress: Callable[[str, int], None],
 ) -> Settled:
-    """Runs what is asked for until nothing is.
+    """Runs what is asked for until nothing is, then tells people what they should know.
 
     Args:
+        job: The job that has all assets.
         progress: Told, before each run, what it is about and how many more are known to wait.
     """
     bury_dead_runs(instance)
@@ -43,11 +49,12 @@ def settle(
         admitted = _admitted(watch, instance, since)
         settled.given_up = admitted.given_up
         if not admitted.ask:
+            watch.tell(notifications, asked_before(instance, since))
             return settled
         for left, request in zip(range(len(admitted.ask), 0, -1), admitted.ask, strict=True):
             progress(request.about, left)
             settled.runs += 1
-            settled.failed += not execute(defs, instance, request)
+            settled.failed += not execute(job, instance, request)
 
 
 def _admitted(watch: Watch, instance: dg.DagsterInstance, since: datetime) -> Admitted:
@@ -59,14 +66,14 @@ def _admitted(watch: Watch, instance: dg.DagsterInstance, since: datetime) -> Ad
     return Admitted(stale.ask, stale.under_way, landed.given_up + stale.given_up)
 
 
-def execute(defs: dg.Definitions, instance: dg.DagsterInstance, request: Request) -> bool:
-    """Makes the run in this process; whether it succeeded."""
+def execute(job: dg.JobDefinition, instance: dg.DagsterInstance, request: Request) -> bool:
+    """Makes the run in this process, of some assets of the job that has all; whether it succeeded."""
     keys = [dg.AssetKey(name.split("/")) for name in request.assets]
-    job = defs.resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
         instance=instance,
         asset_selection=keys,
         tags={**request.tags, PROCESS: _this_process()},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
     return result.success

@@ -8,7 +8,6 @@ commits all look the same here.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import narwhals as nw
 import polars as pl
@@ -55,14 +54,6 @@ class Survey:
     lake: Lake
     engine: Engine
     threshold: float
-
-    watched: ClassVar[tuple[Table, ...]] = (
-        LEDGER,
-        LINEAGE,
-        ledger.ALLOWED,
-        *(table(contract) for contract in CONTRACTS.values() for table in (bronze, silver, rejected)),
-    )
-    """The tables whose versions, all unchanged, mean that nothing can have become stale."""
 
     def silver(self) -> Iterator[Stale]:
         """Every silver table, parents first."""
@@ -211,3 +202,11 @@ def _stale_answer(
     blocked = set(need.join(held, on=["table_name", "at"], how="semi")["window"])
     return Stale(answer.table, frozenset(windows - waits - blocked), frozenset(windows & blocked))
 
+
+WATCHED: tuple[Table, ...] = (
+    LEDGER,
+    LINEAGE,
+    ledger.ALLOWED,
+    *(table(contract) for contract in CONTRACTS.values() for table in (bronze, silver, rejected)),
+)
+"""The tables whose versions, all unchanged, mean that nothing can have become stale."""

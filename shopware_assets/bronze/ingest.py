@@ -39,9 +39,10 @@ class Known:
     def holds(self, landed: Landed, landed_at: datetime) -> bool:
         return (landed.key, landed.version, landed_at) in self._identities
 
-    def holds_newest(self, landed: Landed) -> bool:
-        """Whether the object, as it is listed, is the newest version that was ingested: then there is nothing to do."""
-        return self._newest.get(landed.key) == landed.version
+    def has(self, landed: Landed) -> bool:
+        """Whether the object, as it is listed, was ingested; the newest version counts by its name alone, because one
+        brought back from the archive is listed with another time."""
+        return self._newest.get(landed.key) == landed.version or self.holds(landed, landed.landed_at)
 
 
 def new_objects(
@@ -49,7 +50,7 @@ def new_objects(
 ) -> Iterator[tuple[list[Landed], str]]:
     """Page by page of the objects below the contract's prefix: those that bronze lacks, and the last key of the page."""
     for page in landing.pages(contract.prefix, after):
-        new = [o for o in page if not known.holds_newest(o) and not known.holds(o, o.landed_at)]
+        new = [landed for landed in page if not known.has(landed)]
         if page:
             yield new, page[-1].key
 

@@ -55,9 +55,10 @@ class Engine(Protocol):
         Returns:
             The frame with the new columns: NULL where there is no value, and where the text is not of the type; beside
             each, `_given_<name>` says whether there was a value at all.
-            INT: a whole number within 64 bits, in any decimal spelling. FLOAT: a finite number. MONEY: decimal(18,4), rounded half away from
-            zero. TIME: an epoch number (s, ms or us by its size) or ISO 8601 (no offset = UTC), to the microsecond.
-            DATE: ISO 8601; of a time, its day in UTC.
+            INT: a whole number within 64 bits, in any decimal spelling. FLOAT: a finite number. MONEY: decimal(18,4),
+            rounded half away from zero. TIME: an epoch number (s, ms or us by its size) or ISO 8601 (no offset = UTC), to
+            the microsecond (of epoch numbers until the year 2255, when a double runs out of digits). DATE: ISO 8601; of a
+            time, its day in UTC.
         """
         ...
 

@@ -1,0 +1,227 @@
+"""Alerts: what people are told, each thing once.
+
+What there is to tell is computed from the lake; what has been told is kept in it. So nothing is lost with Dagster's
+database, and a message is repeated only after a kill between sending and recording.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import polars as pl
+
+from resources.lake import Lake
+from resources.notifications import Event, Notifications
+from sensors.requests import Request, digest
+from shopware_assets import ledger
+from shopware_assets.checks import broken_rules, unbalanced
+from shopware_assets.contracts import CONTRACTS
+from shopware_assets.contracts.contract import Contract, Type
+from shopware_assets.contracts.tables import Table, silver
+from shopware_assets.contracts.windows import contiguous
+from shopware_assets.staleness import Stale
+from shopware_assets.transforms import ANSWERS
+
+TOLD = Table("alerts", {"id": Type.STRING.dtype, "kind": Type.STRING.dtype, "subject": Type.STRING.dtype})
+"""What people have been told: the id of every fact that a message was about."""
+
+_LISTED = 10
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing to tell. Facts of one kind about one table go into one message."""
+
+    id: str
+    kind: str
+    table: str
+    line: str
+    advice: str = ""
+
+
+def facts(
+    lake: Lake, *, threshold: float, rule_share: float, given_up: Sequence[Request], gold: Sequence[Stale]
+) -> Iterator[Fact]:
+    """Everything that is wrong now."""
+    counts = ledger.read_ledger(lake)
+    yield from (
+        Fact(
+            f"given_up:{digest(request.assets)}:{request.missing(request.windows)}",
+            "run_failed",
+            request.assets[0],
+            f"{request.about}, {' to '.join(request.span)}: three runs failed.",
+            "The runs' logs say why; `shopware settle` tries again.",
+        )
+        for request in given_up
+    )
+    held = ledger.held_windows(lake, threshold)
+    for contract in CONTRACTS.values():
+        name = silver(contract).name
+        judged = counts.filter(pl.col("table_name") == name)
+        yield from _held(lake, contract, held.filter(pl.col("table_name") == name))
+        yield from _rule_shares(lake, contract, judged, rule_share)
+        yield from _books(lake, contract, judged)
+        yield from _columns(lake, contract)
+        if judged["read"].sum() > 0 and judged["accepted"].sum() == 0:
+            yield Fact(f"emptied:{name}:{judged['read'].sum()}", "table_emptied", name, "No row is accepted any more.")
+    yield from _emptied_answers(lake, gold)
+
+
+def _held(lake: Lake, contract: Contract, held: pl.DataFrame) -> Iterator[Fact]:
+    name = silver(contract).name
+    broken = broken_rules(lake, contract, held["window"].to_list()) if not held.is_empty() else None
+    for _, window, read, rows, objects in held.iter_rows():
+        rules = broken.filter(pl.col("window") == window) if broken is not None else pl.DataFrame()
+        named = ", ".join(f"{rule} {count}" for rule, _, count, _ in rules.sort("rows", descending=True).iter_rows())
+        yield Fact(
+            f"held:{name}:{window}:{digest([objects])}",
+            "window_held",
+            name,
+            f"{window}: {rows} of {read} rows rejected ({named}).",
+            f"Gold keeps its last values. `shopware rejects {name}` shows the rows, "
+            f"`shopware allow {name} WINDOW` lets a window through.",
+        )
+
+
+def _rule_shares(lake: Lake, contract: Contract, judged: pl.DataFrame, share: float) -> Iterator[Fact]:
+    """Rules that many rows of a window break, waiting ones aside; looked up only where many are rejected at all."""
+    totals = judged.group_by("window").agg(pl.col("read", "rejected", "waiting").sum())
+    suspicious = totals.filter(pl.col("rejected") - pl.col("waiting") > share * pl.col("read"))
+    if suspicious.is_empty():
+        return
+    waits = [reference.rule for reference in contract.references]
+    broken = broken_rules(lake, contract, suspicious["window"].to_list()).join(suspicious, on="window")
+    over = broken.filter((pl.col("rows") > share * pl.col("read")) & ~pl.col("rule").is_in(waits))
+    name = silver(contract).name
+    for rule, window, rows, read in over.select("rule", "window", "rows", "read").iter_rows():
+        yield Fact(
+            f"rule:{name}:{window}:{rule}:{rows}",
+            "rule_share",
+            name,
+            f"{window}: {rows} of {read} rows break {rule}.",
+            f"`shopware rejects {name} --rule RULE` shows them.",
+        )
+
+
+def _books(lake: Lake, contract: Contract, judged: pl.DataFrame) -> Iterator[Fact]:
+    wrong = unbalanced(lake, contract, judged["window"].unique().to_list())
+    for line in wrong.iter_rows(named=True):
+        # Rows that came since the window was judged are pending, not missing.
+        if line["bronze"] > line["read"] and line["accepted"] == line["stored_accepted"]:
+            continue
+        yield Fact(
+            f"books:{contract.name}:{digest(line.values())}",
+            "books_unbalanced",
+            silver(contract).name,
+            ", ".join(f"{key} {value}" for key, value in line.items()),
+            f"`shopware ledger --feed {contract.feed}` shows all; materialize the windows again.",
+        )
+
+
+def _columns(lake: Lake, contract: Contract) -> Iterator[Fact]:
+    lacking = ledger.markers(lake, contract).filter(pl.col("missing_columns").list.len() > 0)
+    for source, version, missing in lacking.select("source", "version", "missing_columns").iter_rows():
+        yield Fact(
+            f"columns:{source}:{version}",
+            "columns_missing",
+            f"bronze/{contract.name}",
+            f"{source} lacks {', '.join(missing)}.",
+            "Their values are missing; where they are required the rows are rejected.",
+        )
+
+
+def _emptied_answers(lake: Lake, gold: Sequence[Stale]) -> Iterator[Fact]:
+    fresh = {stale.table.name for stale in gold if not stale.windows}
+    for answer in ANSWERS.values():
+        inputs = [silver(CONTRACTS[read.table]) for read in answer.inputs]
+        if answer.table.name in fresh and int(lake.counts(answer.table)["rows"].sum()) == 0:
+            if any(int(lake.counts(table)["rows"].sum()) for table in inputs):
+                version = lake.version(answer.table)
+                yield Fact(f"emptied:{answer.table.name}:{version}", "table_emptied", answer.table.name, "It has no row.")
+
+
+def tell_settled(lake: Lake, notifications: Notifications, contracts: Sequence[Contract]) -> int:
+    """Tells of what has been settled since: one message per contiguous range of landing windows of a feed.
+
+    To be called when nothing of the feed is stale.
+    """
+    told = lake.scan(TOLD).select("id").collect()
+    lines = pl.concat([_settled(lake, contract) for contract in contracts]).join(told, on="id", how="anti")
+    grain, messages = contracts[0].grain, 0
+    for first, last in contiguous(lines["landing_window"], grain):
+        part = lines.filter(pl.col("landing_window").is_between(first, last))
+        sums = {name: int(part[name].sum()) for name in ("rows", "accepted", "rejected", "superseded")}
+        days = part["days"].explode().drop_nulls().n_unique()
+        span = f"{grain.name(first)} to {grain.name(last)}" if first < last else grain.name(first)
+        text = (
+            f"{part.height} files, {sums['rows']} rows read, {sums['accepted']} accepted, {sums['rejected']} rejected, "
+            f"{sums['superseded']} superseded, {days} gold days renewed."
+        )
+        event = Event(digest(part["id"]), "settled", f"{contracts[0].feed}: settled {span}", text)
+        notifications.publish(event)
+        record = part.select("id", kind=pl.lit("settled"), subject=pl.lit(contracts[0].feed))
+        lake.add_missing(TOLD, record, key="id")
+        messages += 1
+    return messages
+
+
+def _settled(lake: Lake, contract: Contract) -> pl.DataFrame:
+    """Object versions all of whose rows have been judged, with what became of them and the gold days they feed."""
+    identity = ["source", "version", "landed_at"]
+    judged = ledger.read_ledger(lake, silver(contract))
+    counts = judged.group_by(identity).agg(pl.col("read", "accepted", "rejected", "superseded").sum())
+    feeds = ledger.read_lineage(lake, silver(contract), ["feeds"]).select("window", day="at")
+    days = judged.join(feeds, on="window").group_by(identity).agg(days=pl.col("day").unique())
+    lines = ledger.markers(lake, contract).join(counts, on=identity, how="left").join(days, on=identity, how="left")
+    return lines.filter(pl.col("rows") == pl.col("read").fill_null(0)).select(
+        pl.format("settled:{}:{}:{}", "source", "version", pl.col("landed_at").dt.timestamp("us")).alias("id"),
+        "landing_window",
+        "rows",
+        pl.col("accepted", "rejected", "superseded").fill_null(0),
+        "days",
+    )
+
+
+def tell(lake: Lake, notifications: Notifications, found: Iterable[Fact]) -> int:
+    """Sends what has not been told yet, a message per kind and table; how many messages.
+
+    Raises:
+        NotSent: The topic refused one; it and those after it are told at the next attempt.
+    """
+    told = set(lake.scan(TOLD).select("id").collect()["id"])
+    news = sorted((fact for fact in found if fact.id not in told), key=lambda fact: (fact.kind, fact.table, fact.id))
+    messages = 0
+    for (kind, table), group in groupby(news, key=lambda fact: (fact.kind, fact.table)):
+        about = list(group)
+        notifications.publish(_event(kind, table, about))
+        _record(lake, about)
+        messages += 1
+    return messages
+
+
+def _record(lake: Lake, about: Sequence[Fact]) -> None:
+    rows = pl.DataFrame([{"id": fact.id, "kind": fact.kind, "subject": fact.table} for fact in about])
+    lake.add_missing(TOLD, rows, key="id")
+
+
+_TITLES = {
+    "run_failed": "failed for good",
+    "window_held": "held over the reject threshold",
+    "rule_share": "a rule is broken unusually often",
+    "books_unbalanced": "books do not balance",
+    "columns_missing": "columns are missing",
+    "table_emptied": "table emptied",
+}
+
+
+def _event(kind: str, table: str, about: Sequence[Fact]) -> Event:
+    lines = [fact.line for fact in about[:_LISTED]]
+    more = [f"... and {len(about) - _LISTED} more."] if len(about) > _LISTED else []
+    advice = [about[0].advice] if about[0].advice else []
+    return Event(
+        id=digest(fact.id for fact in about),
+        kind=kind,
+        subject=f"{table}: {_TITLES[kind]} ({len(about)})",
+        text="\n".join([*lines, *more, *advice]),
+        attributes={"table": table},
+    )

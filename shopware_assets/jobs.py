@@ -1,0 +1,113 @@
+"""Jobs a person starts, and schedules (off) for those who prefer the clock to sensors.
+
+Dagster resolves no asset job over hours and days together, so both jobs are one op each, which makes ordinary asset
+runs, one after another.
+"""
+
+from datetime import UTC, date, datetime
+
+import dagster as dg
+
+from resources.world import EngineResource, LakeResource, LandingResource, RulesResource
+from sensors.requests import Request, admit, asked_before, digest
+from sensors.watch import Watch, feeds
+from shopware_assets.contracts import CONTRACTS
+from shopware_assets.contracts.tables import Table, bronze, silver
+from shopware_assets.contracts.windows import Grain
+from shopware_assets.partitions import Partitions
+from shopware_assets.serving.tables import SERVED
+from shopware_assets.settle import execute
+from shopware_assets.transforms import ANSWERS
+
+
+class NotDone(dg.Failure):
+    """A run that the job made failed; its own log says why."""
+
+
+class IngestConfig(dg.Config):
+    """What to ingest."""
+
+    feed: str = ""
+
+
+class RebuildConfig(dg.Config):
+    """What to make again: tables as `layer/table`, and the first and last day (both included, UTC)."""
+
+    tables: list[str]
+    first: str
+    last: str
+
+
+def _tables() -> dict[str, tuple[Table, Grain | None]]:
+    """Every table that can be made again, in the order of the lineage, with the grain of its partitions."""
+    made = {bronze(c).name: (bronze(c), c.grain) for c in CONTRACTS.values()}
+    made |= {silver(c).name: (silver(c), silver(c).grain) for c in CONTRACTS.values()}
+    made |= {answer.table.name: (answer.table, answer.table.grain) for answer in ANSWERS.values()}
+    return made | {served.table.name: (served.table, served.table.grain) for served in SERVED.values()}
+
+
+def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
+    """`ingest` and `rebuild`."""
+
+    @dg.op(description="Ingests what has landed and is not in bronze, of one feed or of all.")
+    def ingest_landed(
+        context: dg.OpExecutionContext,
+        config: IngestConfig,
+        lake: LakeResource,
+        landing: LandingResource,
+        engine: EngineResource,
+        rules: RulesResource,
+    ) -> None:
+        watch = Watch(lake.open(), landing.open(), engine.open(), rules, partitions)
+        of_feed = {contract.name for name, contracts in feeds().items() for contract in contracts if config.feed in ("", name)}
+        wanted = [r for r in watch.landed() if any(asset.split("/")[1] in of_feed for asset in r.assets)]
+        _run(context, admit(wanted, asked_before(context.instance)).ask)
+
+    @dg.op(description="Makes tables again over a range of days, in the order of the lineage.")
+    def rebuild_range(context: dg.OpExecutionContext, config: RebuildConfig) -> None:
+        known = _tables()
+        if unknown := sorted(set(config.tables) - set(known)):
+            raise NotDone(f"There is no table {', '.join(unknown)}; there are {', '.join(known)}.")
+        first, last = (datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC) for day in (config.first, config.last))
+        for name, (_, grain) in known.items():
+            if name in config.tables:
+                _run(context, [_request(name, grain, first, last, partitions)])
+
+    @dg.job(description="Ingest what has landed (config: feed).", tags={"shopware/kind": "ingest"})
+    def ingest() -> None:
+        ingest_landed()
+
+    @dg.job(description="Make any tables again over any range (config: tables, first, last).")
+    def rebuild() -> None:
+        rebuild_range()
+
+    return [ingest, rebuild]
+
+
+def _request(name: str, grain: Grain | None, first: datetime, last: datetime, partitions: Partitions) -> Request:
+    assets = (name, f"{name}_rejected") if name.startswith("silver/") else (name,)
+    windows: tuple[str, ...] = ()
+    if grain is not None:
+        end = min(last + (Grain.DAY.length - grain.length), partitions.last(grain))
+        windows = tuple(grain.name(window) for window in grain.between(first, end))
+    return Request(assets, windows, digest, f"rebuild of {name}")
+
+
+def _run(context: dg.OpExecutionContext, requests: list[Request]) -> None:
+    job = context.repository_def.get_implicit_global_asset_job_def()
+    for request in requests:
+        if not execute(job, context.instance, request):
+            raise NotDone(f"The run failed: {request.about} {' to '.join(request.span)}.")
+
+
+def all_schedules() -> list[dg.ScheduleDefinition]:
+    """Off by default: the landing sensors do this work."""
+    return [
+        dg.ScheduleDefinition(
+            name="ingest_hourly",
+            job_name="ingest",
+            cron_schedule="5 * * * *",
+            default_status=dg.DefaultScheduleStatus.STOPPED,
+            description="Ingests at five past every hour, for those who turn the landing sensors off.",
+        )
+    ]
