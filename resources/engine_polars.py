@@ -43,7 +43,9 @@ class PolarsEngine:
         # Whole ten-thousandths: Decimal division rounds in its own way, integers do not.
         units, n = (pl.col(total) * 10_000).cast(pl.Int128), pl.col(count).cast(pl.Int128)
         half_up = (2 * units.abs() + n) // (2 * n) * units.sign()
-        mean = pl.when(pl.col(count) != 0).then(half_up.cast(pl.Decimal(38, 0)) * pl.lit("0.0001").cast(pl.Decimal(38, 4)))
+        mean = pl.when(pl.col(count) != 0).then(
+            half_up.cast(pl.Decimal(38, 0)) * pl.lit("0.0001").cast(pl.Decimal(38, 4))
+        )
         return nw.from_native(frame.to_native().with_columns(mean.cast(_MONEY).alias(name)))
 
     def fingerprint(self, frame: nw.LazyFrame, by: Sequence[str]) -> nw.LazyFrame:

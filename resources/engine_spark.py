@@ -1,6 +1,6 @@
 """Spark as an engine: the primitives of `shopware_assets.transforms.engine`, on many machines.
 
-Sessions must keep UTC as their time zone: Spark takes the day of a time in the session's. ANSI mode may be on, as it is by default.
+Sessions must keep UTC as their time zone: Spark takes the day of a time in the session's. ANSI mode may stay on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,15 +31,15 @@ _FLOAT = r"\A[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\z"
 
 @cache
 def local_session() -> SparkSession:
-    """A session in this process's own JVM, made at the first call: for tests, quick to start rather than quick at work."""
-    settings = {
+    """A session in this process's own JVM, made at the first call: for tests, quick to start and slow at work."""
+    settings: dict[str, bool | float | int | str | None] = {
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",
         "spark.sql.session.timeZone": "UTC",
-        "spark.sql.shuffle.partitions": "1",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.shuffle.partitions": 1,
+        "spark.ui.enabled": False,
+        "spark.ui.showConsoleProgress": False,
     }
     builder = SparkSession.builder.master("local[1]").appName("shopware")
     return builder.config(map=settings).getOrCreate()
@@ -56,7 +56,7 @@ class SparkEngine:
         native = frame.to_native()
         zone = native.sparkSession.conf.get("spark.sql.session.timeZone")
         if zone != "UTC":
-            raise ValueError(f"spark.sql.session.timeZone is {zone}, and days would not be those of UTC: set it to UTC.")
+            raise ValueError(f"spark.sql.session.timeZone is {zone}: set it to UTC, or days are not those of UTC.")
         parsed = {}
         for name, (text, kind) in columns.items():
             trimmed = F.btrim(F.col(text), F.lit(WHITE_SPACE))

@@ -25,7 +25,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from resources.settings import Misconfigured, storage_options
+from resources.settings import Misconfigured
 from shopware_assets.contracts.tables import Table
 from shopware_assets.contracts.windows import Grain
 
@@ -37,7 +37,7 @@ _WRITER = WriterProperties(compression="ZSTD", compression_level=1)
 
 
 class Overtaken(Exception):
-    """Another writer changed the same rows meanwhile; what was computed may be out of date and has to be computed again."""
+    """Another writer changed the same rows meanwhile: what was computed has to be computed again."""
 
 
 @functools.cache
@@ -107,6 +107,10 @@ class Lake:
         grouped = actions.group_by(partitions).agg(*totals)
         return grouped.rename(dict(zip(partitions, table.partition_columns, strict=True)))
 
+    def rows(self, table: Table) -> int:
+        """How many rows the table has, from the log alone."""
+        return int(self.counts(table)["rows"].sum())
+
     def history(self, table: Table, limit: int | None = None) -> list[dict[str, Any]]:
         """What is known of the newest commits, newest first."""
         handle = self.open(table)
@@ -117,7 +121,7 @@ class Lake:
     def append_once(
         self, table: Table, batches: Callable[[DeltaTable | None], Iterator[pl.DataFrame] | None], *, guard: str
     ) -> None:
-        """Appends what `batches` yields for the table as it is, as one commit, unless a commit with the same guard came between.
+        """Appends what `batches` yields for the table as it is, as one commit.
 
         `batches` gets the table as it was opened and looks in it for what is already there; None means there is nothing
         to add. If another guarded commit wins the race, it is asked again with the newer table: so what it decides from
@@ -160,7 +164,9 @@ class Lake:
 
         self.append_once(table, missing, guard=key)
 
-    def replace(self, table: Table, frame: pl.DataFrame, windows: Sequence[datetime] | None, predicate: str = "") -> int:
+    def replace(
+        self, table: Table, frame: pl.DataFrame, windows: Sequence[datetime] | None, predicate: str = ""
+    ) -> int:
         """Makes the rows of these windows exactly `frame`, as one commit, also when it is empty.
 
         Args:
@@ -210,9 +216,7 @@ class Lake:
         if windows is not None:
             span = [min(windows).isoformat(), max(windows).isoformat()] if windows else ["", "9999"]
             facts["shopware.windows"] = json.dumps([*span, len(windows)])
-        properties = CommitProperties(
-            custom_metadata=facts, max_commit_retries=_RETRIES, app_transactions=transactions
-        )
+        properties = CommitProperties(custom_metadata=facts, max_commit_retries=_RETRIES, app_transactions=transactions)
         try:
             write(handle or self.uri(table), properties)
         except (DeltaError, OSError) as error:
@@ -256,7 +260,7 @@ class Lake:
     # --- start-up ----------------------------------------------------------------------------------------------------
 
     def check_store(self) -> None:
-        """Checks that the store can be used, and that it refuses a second create-only PUT, on which every commit relies.
+        """Checks that the store can be used and refuses a second create-only PUT, on which every commit relies.
 
         Raises:
             Misconfigured: It cannot be reached, written to, or would lose commits silently.

@@ -200,7 +200,9 @@ class S3Landing:
             )
             for page in pages:
                 yield [
-                    Landed(item["Key"][skip:], item["ETag"].strip('"'), item["LastModified"].astimezone(UTC), item["Size"])
+                    Landed(
+                        item["Key"][skip:], item["ETag"].strip('"'), item["LastModified"].astimezone(UTC), item["Size"]
+                    )
                     for item in page.get("Contents", ())
                     if not (item["Key"].endswith("/") and item["Size"] == 0)  # a console's idea of a folder
                 ]
@@ -237,9 +239,7 @@ class S3Landing:
             encryption["SSEKMSKeyId"] = self.kms_key
         metadata = {LANDED_AT: landed_at.isoformat()} if landed_at else {}
         try:
-            self._s3.put_object(
-                Bucket=self._bucket, Key=self._full(key), Body=body, Metadata=metadata, **encryption
-            )
+            self._s3.put_object(Bucket=self._bucket, Key=self._full(key), Body=body, Metadata=metadata, **encryption)
         except (BotoCoreError, ClientError) as error:
             raise self._unusable(error) from error
 

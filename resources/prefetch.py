@@ -33,7 +33,7 @@ def prefetch(items: Iterator[Item], ahead: int = 1) -> Iterator[Item]:
             for item in items:
                 if not offer(item):
                     return
-        except BaseException as error:  # raised in the consumer's thread below
+        except BaseException as error:  # noqa: BLE001 - raised in the consumer's thread below
             failed.append(error)
         offer(_END)
 

@@ -317,10 +317,10 @@ def _scattered(column: pl.Series, values: Mapping[int, str]) -> pl.Series:
 
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_MEMBER = re.compile(rb"[{,\s]*(%b)\s*:\s*(%b|[^\s\"\[\]{},]+)?" % (_STRING, _STRING), re.DOTALL)
+_MEMBER = re.compile(rb'[{,\s]*+(%b)\s*+:\s*+(%b|[^\s"\[\]{},]++)?' % (_STRING, _STRING), re.DOTALL)
 _TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|%b)*+[\[\]{}]' % _STRING, re.DOTALL)
 _SCALAR = re.compile(rb'%b|[^\s"\[\]{},:]++' % _STRING, re.DOTALL)
-_OUTSIDE_STRINGS = re.compile(rb"(%b)|\s+" % _STRING, re.DOTALL)
+_NO_SPACE = re.compile(rb'%b|[^\s"]++' % _STRING, re.DOTALL)
 _OBJECT_LINE = re.compile(rb"\{[ \t\r]*\n")
 # Over a whole line an escape is seen as such; what stands in the group is half a character.
 _ESCAPES = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F])|.)", re.DOTALL)
@@ -377,32 +377,32 @@ def _json_lines(part: _Part, columns: Sequence[str]) -> pl.DataFrame:
         unread.update(lines.str.contains("\0", literal=True).arg_true())
     if b"\\" in raw:
         halves = lines.str.contains(r"\\u[dD][89a-fA-F]").arg_true()
-        unread.update(row for row, line in zip(halves, lines.gather(halves)) if any(_ESCAPES.findall(line)))
+        found = map(_ESCAPES.findall, lines.gather(halves).to_list())
+        unread.update(row for row, escapes in zip(halves.to_list(), found) if any(escapes))
     frame = _json_frame(raw, lines, unread, columns)
 
     extra: dict[int, str] = {}
     nested: dict[str, dict[int, str]] = {}
+    spelled = {json.dumps(column, ensure_ascii=False).encode(): column for column in columns}
     uncertain = _uncertain(raw, lines, frame).scatter(list(unread), False).arg_true()
-    for row, line in zip(uncertain, lines.gather(uncertain)):
+    for row, line in zip(uncertain.to_list(), lines.gather(uncertain).to_list()):
         members = _members(line.encode())
-        fields = {_name(name): (name, value) for name, value in members}
-        if len(fields) < len(members):
+        if len(dict(members)) < len(members):
             unread.add(row)
             continue
-        for column in columns:
-            if column in fields and fields[column][1][:1] in (b"[", b"{"):
-                nested.setdefault(column, {})[row] = _compact(fields.pop(column)[1]).decode()
-            else:
-                fields.pop(column, None)
-        if fields:
-            extra[row] = (
-                b"{%b}" % b",".join(b"%b:%b" % (name, _compact(value)) for name, value in fields.values())
-            ).decode()
+        undeclared = []
+        for name, value in members:
+            if name not in spelled:
+                undeclared.append(b"%b:%b" % (name, _compact(value)))
+            elif value[:1] in (b"[", b"{"):
+                nested.setdefault(spelled[name], {})[row] = _compact(value).decode()
+        if undeclared:
+            extra[row] = f"{{{b','.join(undeclared).decode()}}}"
     frame = frame.with_columns(_scattered(frame[column], values) for column, values in nested.items())
     nothing = pl.Series([None], dtype=pl.String).new_from_index(0, frame.height)
     frame = frame.with_columns(_extra=_scattered(nothing, extra))
     rows = sorted(unread)
-    return _completed(frame, dict(zip(rows, lines.gather(rows))))
+    return _completed(frame, dict(zip(rows, lines.gather(rows).to_list())))
 
 
 def _json_frame(raw: bytes, lines: pl.Series, unread: set[int], columns: Sequence[str]) -> pl.DataFrame:
@@ -426,7 +426,7 @@ def _json_frame(raw: bytes, lines: pl.Series, unread: set[int], columns: Sequenc
         )
     except pl.exceptions.ComputeError:  # one malformed line fails them all: find it, the cheap way first
         nested = (~lines.str.contains(_FLAT_OBJECT)).arg_true()
-        unread.update(row for row, line in zip(nested, lines.gather(nested)) if _is_refused(line))
+        unread.update(row for row, line in zip(nested.to_list(), lines.gather(nested).to_list()) if _is_refused(line))
         texts = lines.to_list()
         for row in unread:
             texts[row] = "{}"
@@ -455,26 +455,29 @@ def _uncertain(raw: bytes, lines: pl.Series, frame: pl.DataFrame) -> pl.Series:
 
 
 def _members(line: bytes) -> list[tuple[bytes, bytes]]:
-    """The fields of a valid object, names and values as they are spelled."""
+    """The fields of a valid object: names as JSON strings with no more escapes than they need, and values as spelled."""
     if line.count(b"{") == 1 and b"[" not in line:
-        return _MEMBER.findall(line)
-    members, at = [], 0
-    while member := _MEMBER.match(line, at):
-        name, value = member.groups()
-        at = member.end()
-        if value is None:
-            end = _value_end(line, at)
-            value, at = line[at:end], end
-        members.append((name, value))
+        members = _MEMBER.findall(line)
+    else:
+        members, at = [], 0
+        while member := _MEMBER.match(line, at):
+            name, value = member.groups()
+            at = member.end()
+            if value is None:
+                end = _value_end(line, at)
+                value, at = line[at:end], end
+            members.append((name, value))
+    if b"\\" in line:
+        members = [
+            (json.dumps(json.loads(name), ensure_ascii=False).encode() if b"\\" in name else name, value)
+            for name, value in members
+        ]
     return members
 
 
-def _name(spelled: bytes) -> str:
-    return json.loads(spelled) if b"\\" in spelled else spelled[1:-1].decode()
-
-
 def _compact(value: bytes) -> bytes:
-    return _OUTSIDE_STRINGS.sub(rb"\1", value) if value[:1] in (b"[", b"{") else value
+    """The value without the white space between its parts."""
+    return b"".join(_NO_SPACE.findall(value)) if value[:1] in (b"[", b"{") else value
 
 
 def _value_end(data: bytes, start: int) -> int | None:
@@ -696,7 +699,7 @@ def _csv_records(part: _Part, table: _Csv, columns: Sequence[str], last: bool) -
     corrupt: dict[int, str] = {}
     starts = [] if plain.all() else _starts(raw, lines)
     used, following, gone = len(lines), 0, 0
-    for line in (~plain).arg_true():
+    for line in (~plain).arg_true().to_list():
         if line < following:
             continue
         start = starts[line]

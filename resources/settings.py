@@ -35,7 +35,9 @@ class Settings(BaseSettings):
 
     environment: Environment = Field(Environment.LOCAL, description="Where the product runs: test, local or aws.")
     home: Path = Field(Path(".shopware"), description="Folder for all state: lake, landing folder, Dagster's storage.")
-    landing: str = Field("", description="Where sources drop objects: a folder or s3://bucket/prefix; empty: <home>/landing.")
+    landing: str = Field(
+        "", description="Where sources drop objects: a folder or s3://bucket/prefix; empty: <home>/landing."
+    )
     lake: str = Field("", description="Where the tables are: a folder or s3://bucket/prefix; empty: <home>/lake.")
     start: date = Field(date(2025, 1, 1), description="The first day of the lake; what happened before it is rejected.")
     reject_threshold: float = Field(
@@ -52,7 +54,8 @@ class Settings(BaseSettings):
     )
     lake_kms_key: str = Field("", description="Key for aws:kms of the lake; empty: the account's default key.")
     landing_encryption: Literal["", "AES256", "aws:kms"] = Field(
-        "", description="Encryption of what `shopware land` writes to S3: AES256 or aws:kms; empty: the bucket's default."
+        "",
+        description="Encryption of what `shopware land` writes to S3: AES256 or aws:kms; empty: the bucket's default.",
     )
     landing_kms_key: str = Field("", description="Key for aws:kms of landing; empty: the account's default key.")
 
@@ -147,7 +150,11 @@ def prepare_home(settings: Settings) -> Path:
     try:
         dagster_home.mkdir(parents=True, exist_ok=True)
         (settings.home / "landing").mkdir(exist_ok=True)
-        storage = {"module": "resources.run_storage", "class": "LaptopStorage", "config": {"base_dir": str(dagster_home)}}
+        storage = {
+            "module": "resources.run_storage",
+            "class": "LaptopStorage",
+            "config": {"base_dir": str(dagster_home)},
+        }
         config = {"storage": {"custom": storage}, **_DAGSTER}
         (dagster_home / "dagster.yaml").write_text(json.dumps(config, indent=2))  # JSON is YAML
     except OSError as error:

@@ -69,9 +69,7 @@ def resources_for(settings: Settings) -> dict[str, dg.ConfigurableResource]:
     stand_in = bool(os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or os.environ.get("AWS_ENDPOINT_URL"))
     in_cloud = settings.environment is Environment.AWS
     return {
-        "lake": LakeResource(
-            url=settings.lake_url, encryption=settings.lake_encryption, kms_key=settings.lake_kms_key
-        ),
+        "lake": LakeResource(url=settings.lake_url, encryption=settings.lake_encryption, kms_key=settings.lake_kms_key),
         "landing": LandingResource(
             url=settings.landing_url, encryption=settings.landing_encryption, kms_key=settings.landing_kms_key
         ),

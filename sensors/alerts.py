@@ -134,10 +134,9 @@ def _emptied_answers(lake: Lake, gold: Sequence[Stale]) -> Iterator[Fact]:
     fresh = {stale.table.name for stale in gold if not stale.windows}
     for answer in ANSWERS.values():
         inputs = [silver(CONTRACTS[read.table]) for read in answer.inputs]
-        if answer.table.name in fresh and int(lake.counts(answer.table)["rows"].sum()) == 0:
-            if any(int(lake.counts(table)["rows"].sum()) for table in inputs):
-                version = lake.version(answer.table)
-                yield Fact(f"emptied:{answer.table.name}:{version}", "table_emptied", answer.table.name, "It has no row.")
+        name = answer.table.name
+        if name in fresh and lake.rows(answer.table) == 0 and any(lake.rows(table) for table in inputs):
+            yield Fact(f"emptied:{name}:{lake.version(answer.table)}", "table_emptied", name, "It has no row.")
 
 
 def tell_settled(lake: Lake, notifications: Notifications, contracts: Sequence[Contract]) -> int:

@@ -52,9 +52,7 @@ def look(
     return found
 
 
-def _list(
-    lake: Lake, landing: Landing, contracts: Sequence[Contract], state: dict[str, str], seconds: float
-) -> Found:
+def _list(lake: Lake, landing: Landing, contracts: Sequence[Contract], state: dict[str, str], seconds: float) -> Found:
     until = time.monotonic() + seconds
     found = Found({contract.name: [] for contract in contracts})
     names = [contract.name for contract in contracts]
@@ -96,9 +94,7 @@ def ingestions(new: dict[str, list[Landed]], partitions: Partitions, start: date
             yield _request(part, windows, grain)
 
 
-def _parts(
-    ordered: list[datetime], windows: dict[datetime, list[tuple[str, Landed]]]
-) -> Iterable[list[datetime]]:
+def _parts(ordered: list[datetime], windows: dict[datetime, list[tuple[str, Landed]]]) -> Iterable[list[datetime]]:
     part: list[datetime] = []
     objects = size = 0
     for window in ordered:

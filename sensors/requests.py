@@ -1,8 +1,8 @@
 """Requests: what a sensor asks for, and the rules by which it asks again.
 
 Whatever has to be done is computed anew at every tick; run history only says what is under way and what has failed. A
-failed range is asked for again in halves, three attempts in all; then it is given up, and said so, until what is missing
-in it changes or a day has passed.
+failed range is asked for again in halves, three attempts in all; then it is given up, and said so, until what is
+missing in it changes or a day has passed.
 """
 
 import hashlib

@@ -34,7 +34,9 @@ def bronze_checks(contract: Contract) -> list[dg.AssetCheckSpec]:
     key = ["bronze", contract.name]
     return [
         dg.AssetCheckSpec(COLUMNS_COMPLETE, asset=key, description="Every object has all columns of the contract."),
-        dg.AssetCheckSpec(NO_UNDECLARED, asset=key, description="No object has fields that the contract does not name."),
+        dg.AssetCheckSpec(
+            NO_UNDECLARED, asset=key, description="No object has fields that the contract does not name."
+        ),
     ]
 
 
@@ -53,7 +55,7 @@ def silver_checks(contract: Contract) -> list[dg.AssetCheckSpec]:
         dg.AssetCheckSpec(
             VOLUME,
             asset=key,
-            description=f"No window has {_VOLUME_FACTOR} times more or less rows than the {_VOLUME_WINDOWS} before it usually had.",
+            description=f"No window has {_VOLUME_FACTOR} times the rows of the {_VOLUME_WINDOWS} before it, or a fraction of them.",
         ),
     ]
 
@@ -79,7 +81,11 @@ def broken_rules(lake: Lake, contract: Contract, windows: Sequence[str] | None) 
     grain = silver(contract).grain
     within = None if grain is None or windows is None else [grain.parse(window) for window in windows]
     parts = []
-    for table, column in ((rejected(contract), "_reasons"), (rejected(contract), "_warnings"), (silver(contract), "_warnings")):
+    for table, column in (
+        (rejected(contract), "_reasons"),
+        (rejected(contract), "_warnings"),
+        (silver(contract), "_warnings"),
+    ):
         parts.append(
             lake.scan(table, within)
             .filter(pl.col(column) != "")
@@ -146,7 +152,7 @@ def books(lake: Lake, contract: Contract) -> pl.DataFrame:
 
 
 def _stored(lake: Lake, table: Table, name: str) -> pl.DataFrame:
-    """Rows of each window from the log alone; markers, which have no window, only where a table has no windows either."""
+    """Rows of each window, from the log alone where it can tell them from markers (which have no window)."""
     if table.grain is None and "_marker" in table.columns:
         rows = lake.scan(table).filter(pl.col("_line") > 0).select(pl.len().cast(pl.Int64).alias("rows")).collect()
     else:

@@ -7,10 +7,11 @@ Each command is a few lines around a function that has a home elsewhere; what is
 import json
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -20,12 +21,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from resources.landing import Landing
 from resources.settings import Misconfigured, Settings, prepare_home, read_settings
 from resources.world import resources_for
 from shopware_assets import ledger, report
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.tables import silver
-
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 out, err = Console(), Console(stderr=True)
@@ -80,9 +81,7 @@ def simulate(
     with _world() as (settings, resources):
         landing = resources["landing"].open()
         if live:
-            from simulator.live import stream
-
-            stream(landing.put, seed=seed)
+            _land_live(landing, seed)
             return
         try:
             drops, account = simulated(
@@ -93,6 +92,16 @@ def simulate(
         except ValueError as error:
             raise _fail(f"{error}.", 2) from None
         out.print_json(json.dumps(asdict(account), default=str))
+
+
+def _land_live(landing: Landing, seed: int) -> None:
+    """Lands small files at their time, until interrupted."""
+    from simulator import FEEDS
+    from simulator.live import live
+
+    for drop in live(sorted(FEEDS), seed, datetime.now(UTC)):
+        time.sleep(max(0.0, (drop.landed_at - datetime.now(UTC)).total_seconds()))
+        landing.put(drop.key, drop.body)
 
 
 @app.command()
@@ -207,7 +216,9 @@ def show_ledger(
     with _world() as (_, resources):
         contracts = [c for c in CONTRACTS.values() if not feed or c.feed == feed]
         if not contracts:
-            raise _fail(f"There is no feed {feed!r}; there are {', '.join(sorted({c.feed for c in CONTRACTS.values()}))}.", 2)
+            raise _fail(
+                f"There is no feed {feed!r}; there are {', '.join(sorted({c.feed for c in CONTRACTS.values()}))}.", 2
+            )
         lake = resources["lake"].open()
         objects, windows = report.ledger_lines(lake, contracts, source)
         _show(objects, form)
@@ -252,7 +263,7 @@ def status(form: Annotated[Format, typer.Option("--format")] = Format.table) -> 
             out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _contract(table: str):  # noqa: ANN202
+def _contract(table: str):
     name = table.removeprefix("silver/").removeprefix("silver.")
     if name not in CONTRACTS:
         raise _fail(f"There is no table {table!r}; there are {', '.join(f'silver/{name}' for name in CONTRACTS)}.", 2)

@@ -59,7 +59,9 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
         rules: RulesResource,
     ) -> None:
         watch = Watch(lake.open(), landing.open(), engine.open(), rules, partitions)
-        of_feed = {contract.name for name, contracts in feeds().items() for contract in contracts if config.feed in ("", name)}
+        of_feed = {
+            contract.name for name, contracts in feeds().items() for contract in contracts if config.feed in ("", name)
+        }
         wanted = [r for r in watch.landed() if any(asset.split("/")[1] in of_feed for asset in r.assets)]
         _run(context, admit(wanted, asked_before(context.instance)).ask)
 
@@ -68,7 +70,9 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
         known = _tables()
         if unknown := sorted(set(config.tables) - set(known)):
             raise NotDone(f"There is no table {', '.join(unknown)}; there are {', '.join(known)}.")
-        first, last = (datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC) for day in (config.first, config.last))
+        first, last = (
+            datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC) for day in (config.first, config.last)
+        )
         for name, (_, grain) in known.items():
             if name in config.tables:
                 _run(context, [_request(name, grain, first, last, partitions)])

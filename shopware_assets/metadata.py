@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 
 import dagster as dg
 
-from shopware_assets.contracts.answer import Answer, Measure
 from shopware_assets.contracts.contract import Carried, Column, Contract, Derived
 from shopware_assets.contracts.tables import SYSTEM_COLUMNS, Table, bronze, rejected, silver
+from shopware_assets.transforms.answer import Answer, Measure
 
 
 def _schema(table: Table, described: Iterable[Column | Carried | Derived | Measure], verbatim: bool) -> dg.TableSchema:
@@ -16,7 +16,9 @@ def _schema(table: Table, described: Iterable[Column | Carried | Derived | Measu
         about = by_name.get(name)
         text = getattr(about, "definition", None) or getattr(about, "description", None) or SYSTEM_COLUMNS.get(name)
         unit = "" if verbatim else getattr(about, "unit", "")
-        description = " ".join(part for part in (text or "The window's place on disk.", f"[{unit}]" if unit else "") if part)
+        description = " ".join(
+            part for part in (text or "The window's place on disk.", f"[{unit}]" if unit else "") if part
+        )
         tags = {"personal_data": ""} if getattr(about, "personal", False) else None
         constraints = dg.TableColumnConstraints(nullable=not getattr(about, "required", False) or verbatim)
         kind = "String" if verbatim and about else str(table.columns[name])

@@ -87,13 +87,19 @@ _COUNTS = ("read", "accepted", "rejected", "superseded", "pending")
 
 def _objects(lake: Lake, contract: Contract) -> pl.DataFrame:
     identity = ["source", "version", "landed_at"]
-    booked = ledger.read_ledger(lake, silver(contract)).group_by(identity).agg(
-        pl.col("read").sum().alias("judged"), pl.col("accepted", "rejected", "superseded").sum()
+    booked = (
+        ledger.read_ledger(lake, silver(contract))
+        .group_by(identity)
+        .agg(pl.col("read").sum().alias("judged"), pl.col("accepted", "rejected", "superseded").sum())
     )
-    lines = ledger.markers(lake, contract).join(booked, on=identity, how="left").with_columns(
-        pl.col("judged", "accepted", "rejected", "superseded").fill_null(0)
+    lines = (
+        ledger.markers(lake, contract)
+        .join(booked, on=identity, how="left")
+        .with_columns(pl.col("judged", "accepted", "rejected", "superseded").fill_null(0))
     )
-    outcome = pl.when(pl.col("current") | (pl.col("outcome") == "gone")).then(pl.col("outcome")).otherwise(pl.lit("replaced"))
+    outcome = (
+        pl.when(pl.col("current") | (pl.col("outcome") == "gone")).then(pl.col("outcome")).otherwise(pl.lit("replaced"))
+    )
     return lines.with_columns(pending=pl.col("rows") - pl.col("judged")).select(
         pl.lit(contract.name).alias("table"),
         pl.col("source").alias("object"),

@@ -90,7 +90,9 @@ def bury_dead_runs(instance: dg.DagsterInstance) -> None:
 
 def _unfinished(instance: dg.DagsterInstance) -> Iterator[dg.DagsterRun]:
     yield from instance.get_runs(
-        dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
+        dg.RunsFilter(
+            statuses=[dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+        )
     )
 
 

@@ -15,13 +15,13 @@ import polars as pl
 from resources.lake import Lake
 from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.answer import Answer
 from shopware_assets.contracts.contract import Contract, Reference
 from shopware_assets.contracts.tables import Table, bronze, rejected, silver
 from shopware_assets.gold.materialize import made_from_name, needed
 from shopware_assets.ledger import LEDGER, LINEAGE, WHOLE, named_window
 from shopware_assets.serving.tables import SERVED
 from shopware_assets.transforms import ANSWERS
+from shopware_assets.transforms.answer import Answer
 from shopware_assets.transforms.engine import Engine
 
 
@@ -108,9 +108,7 @@ class Survey:
             ledger.markers(self.lake, contract)
             .explode("windows")
             .filter(pl.col("windows").is_not_null())
-            .with_columns(
-                window=pl.col("windows").struct.field("window"), read=pl.col("windows").struct.field("rows")
-            )
+            .with_columns(window=pl.col("windows").struct.field("window"), read=pl.col("windows").struct.field("rows"))
         )
         if contract.event_time is None:
             touched = touched.with_columns(window=pl.lit(WHOLE))
@@ -126,7 +124,7 @@ class Survey:
         return windows
 
     def _parents(self, contract: Contract, reference: Reference, judged: pl.DataFrame) -> set[str]:
-        """Windows with a row that carries something else than its parent says now, or that waits for one that is there."""
+        """Windows with a row that carries something else than its parent says, or waits for one that is there."""
         parent_table = silver(CONTRACTS[reference.parent])
         parent = self.lake.scan(parent_table).select(
             _key=reference.parent_key, _known=True, **{f"_now_{c.name}": pl.col(c.column) for c in reference.carries}

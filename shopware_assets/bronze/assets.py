@@ -35,7 +35,7 @@ def bronze_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
             dg.AssetSpec(
                 key,
                 deps=[["landing", contract.name]],
-                description=f"{contract.description} As received: text, provenance, and what was undeclared or unreadable.",
+                description=f"{contract.description} As received: text and provenance.",
                 group_name="bronze",
                 kinds={"deltalake", "bronze"},
                 owners=[contract.owner],

@@ -1,10 +1,11 @@
-"""Ingesting: from objects in landing to bronze rows, each object version once, its rows and its marker in one commit."""
+"""Ingesting: from objects in landing to bronze rows, each object version once, with its marker in one commit."""
 
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import narwhals as nw
 import polars as pl
@@ -48,7 +49,7 @@ class Known:
 def new_objects(
     landing: Landing, known: Known, contract: Contract, after: str = ""
 ) -> Iterator[tuple[list[Landed], str]]:
-    """Page by page of the objects below the contract's prefix: those that bronze lacks, and the last key of the page."""
+    """Page by page of the objects below the contract's prefix: those that bronze lacks, and the page's last key."""
     for page in landing.pages(contract.prefix, after):
         new = [landed for landed in page if not known.has(landed)]
         if page:
@@ -121,7 +122,7 @@ class _Group:
             seen = Ingestion()
             before = len(self.spoilt)
             try:
-                self.lake.append_once(bronze(self.contract), lambda handle: self._frames(handle, seen), guard="ingest")
+                self.lake.append_once(bronze(self.contract), partial(self._frames, seen), guard="ingest")
             except (DeltaError, OSError, _Spoilt):
                 if len(self.spoilt) == before:
                     raise
@@ -132,7 +133,7 @@ class _Group:
                 done.outcomes[outcome] = done.outcomes.get(outcome, 0) + count
             return
 
-    def _frames(self, handle: DeltaTable | None, seen: Ingestion) -> Iterator[pl.DataFrame] | None:
+    def _frames(self, seen: Ingestion, handle: DeltaTable | None) -> Iterator[pl.DataFrame] | None:
         known = Known(ingested(self.lake, self.contract, handle=handle))
         todo = [landed for landed in self.objects if not known.holds(landed, landed.landed_at)]
         if not todo:
@@ -198,7 +199,9 @@ class _Group:
             landing_window=self._landing_window(landed, landed_at),
             start=self.start,
         )
-        return self._of(landed, landed_at, filed.to_native().collect().with_columns(_marker=pl.lit(None, dtype=pl.String)))
+        return self._of(
+            landed, landed_at, filed.to_native().collect().with_columns(_marker=pl.lit(None, dtype=pl.String))
+        )
 
     def _marker(self, landed: Landed, landed_at: datetime, facts: dict[str, object], seen: Ingestion) -> pl.DataFrame:
         seen.outcomes[str(facts["outcome"])] = seen.outcomes.get(str(facts["outcome"]), 0) + 1
@@ -206,7 +209,13 @@ class _Group:
         seen.windows |= {w["window"] for w in facts["windows"]}  # type: ignore[attr-defined]
         empty = pl.DataFrame(schema=polars_schema(bronze(self.contract))).clear(1)
         window = self._landing_window(landed, landed_at)
-        return self._of(landed, landed_at, empty.with_columns(_line=pl.lit(0, dtype=pl.Int64), _window=pl.lit(window), _marker=pl.lit(json.dumps(facts))))
+        return self._of(
+            landed,
+            landed_at,
+            empty.with_columns(
+                _line=pl.lit(0, dtype=pl.Int64), _window=pl.lit(window), _marker=pl.lit(json.dumps(facts))
+            ),
+        )
 
     def _of(self, landed: Landed, landed_at: datetime, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.with_columns(

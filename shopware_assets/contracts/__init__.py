@@ -6,7 +6,5 @@ from shopware_assets.contracts.order_items import ORDER_ITEMS
 from shopware_assets.contracts.orders import ORDERS
 from shopware_assets.contracts.products import PRODUCTS
 
-CONTRACTS: dict[str, Contract] = {
-    contract.name: contract for contract in (INVENTORY, PRODUCTS, ORDERS, ORDER_ITEMS)
-}
+CONTRACTS: dict[str, Contract] = {contract.name: contract for contract in (INVENTORY, PRODUCTS, ORDERS, ORDER_ITEMS)}
 """Every table by name, parents before their children."""

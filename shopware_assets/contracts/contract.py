@@ -180,9 +180,7 @@ class Contract:
         return tuple(self._rules())
 
     def _rules(self) -> Iterator[Rule]:
-        yield Rule(
-            READABLE, "The record could be read whole, with one value a column.", ~nw.col("_corrupt").is_null()
-        )
+        yield Rule(READABLE, "The record could be read whole, with one value a column.", ~nw.col("_corrupt").is_null())
         for column in self.columns:
             name, value, is_given = column.name, nw.col(column.name), nw.col(given(column.name))
             if column.required:
@@ -199,7 +197,9 @@ class Contract:
 
     def _bounds(self, name: str) -> Iterator[Rule]:
         yield not_in_future(name)
-        yield Rule(f"{name}_not_before_start", f"`{name}` is not before the lake's start.", nw.col(name) < nw.col("_start"))
+        yield Rule(
+            f"{name}_not_before_start", f"`{name}` is not before the lake's start.", nw.col(name) < nw.col("_start")
+        )
 
     @property
     def fingerprint(self) -> str:

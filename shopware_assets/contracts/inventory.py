@@ -47,9 +47,7 @@ INVENTORY = Contract(
             .otherwise(
                 nw.when(_threshold.is_null())
                 .then(nw.lit("unknown_threshold"))
-                .otherwise(
-                    nw.when(_stock <= _threshold).then(nw.lit("low_stock")).otherwise(nw.lit("in_stock"))
-                )
+                .otherwise(nw.when(_stock <= _threshold).then(nw.lit("low_stock")).otherwise(nw.lit("in_stock")))
             ),
         ),
     ),

@@ -21,9 +21,7 @@ PRODUCTS = Contract(
             "brand",
             Type.STRING,
             "Who makes it.",
-            rules=(
-                Rule("brand_present", "`brand` is there.", nw.col("brand").is_null(), Severity.WARN),
-            ),
+            rules=(Rule("brand_present", "`brand` is there.", nw.col("brand").is_null(), Severity.WARN),),
         ),
         Column(
             "retail_price",

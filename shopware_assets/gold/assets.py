@@ -5,12 +5,12 @@ import polars as pl
 
 from resources.world import EngineResource, LakeResource, RulesResource
 from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.answer import Answer
 from shopware_assets.contracts.tables import silver
 from shopware_assets.gold.materialize import Gold
 from shopware_assets.ledger import WHOLE
 from shopware_assets.metadata import answer_schema, of_table
 from shopware_assets.partitions import Partitions
+from shopware_assets.transforms.answer import Answer
 
 KEY_UNIQUE = "key_unique"
 
@@ -63,7 +63,7 @@ def gold_asset(answer: Answer, partitions: Partitions) -> dg.AssetsDefinition:
         repeated = rows.group_by(answer.key).len().filter(pl.col("len") > 1).collect()
         yield dg.MaterializeResult(
             asset_key=key,
-            metadata={"dagster/row_count": int(tables.counts(table)["rows"].sum()), "days_held": len(held)},
+            metadata={"dagster/row_count": tables.rows(table), "days_held": len(held)},
         )
         yield dg.AssetCheckResult(
             asset_key=key,

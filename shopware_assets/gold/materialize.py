@@ -9,10 +9,10 @@ import polars as pl
 from resources.lake import Lake
 from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.answer import Answer, Input
 from shopware_assets.contracts.tables import silver
 from shopware_assets.contracts.windows import Grain
 from shopware_assets.ledger import LINEAGE, WHOLE, named_window
+from shopware_assets.transforms.answer import Answer, Input
 from shopware_assets.transforms.engine import Engine
 
 _BATCH_DAYS = 120
@@ -67,8 +67,16 @@ class Gold:
         """What each day gives to serving."""
         window = named_window(self.answer.table)
         counted = self.engine.fingerprint(nw.from_native(rows.lazy().with_columns(window=window)), by=["window"])
-        return counted.to_native().collect().select(
-            "window", pl.lit("feeds").alias("kind"), pl.lit("").alias("name"), pl.col("window").alias("at"), "fingerprint"
+        return (
+            counted.to_native()
+            .collect()
+            .select(
+                "window",
+                pl.lit("feeds").alias("kind"),
+                pl.lit("").alias("name"),
+                pl.col("window").alias("at"),
+                "fingerprint",
+            )
         )
 
 
@@ -88,7 +96,14 @@ def needed(answer: Answer, feeds: pl.DataFrame) -> pl.DataFrame:
     )
     facts = feeds.join(reads, on=["table_name", "name"], how="semi")
     day = pl.lit(WHOLE) if answer.day is None else pl.col("at")
-    return facts.select(day.alias("window"), "table_name", "name", pl.col("window").alias("at"), pl.col("fingerprint"), day_of=pl.col("at"))
+    return facts.select(
+        day.alias("window"),
+        "table_name",
+        "name",
+        pl.col("window").alias("at"),
+        pl.col("fingerprint"),
+        day_of=pl.col("at"),
+    )
 
 
 def _made_from(facts: pl.DataFrame) -> pl.DataFrame:

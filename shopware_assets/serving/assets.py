@@ -36,7 +36,11 @@ def serve(lake: Lake, lookups: Lookups, served: Served, days: list[str]) -> dict
     finally:
         if done:
             made_from = facts.filter(pl.col("window").is_in(list(done))).select(
-                "window", pl.lit("made_from").alias("kind"), pl.lit(gold.name).alias("name"), pl.col("window").alias("at"), "fingerprint"
+                "window",
+                pl.lit("made_from").alias("kind"),
+                pl.lit(gold.name).alias("name"),
+                pl.col("window").alias("at"),
+                "fingerprint",
             )
             ledger.write(lake, LINEAGE, served.table, list(done), made_from)
     return done

@@ -21,7 +21,9 @@ def silver_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
     rejected_key = dg.AssetKey(["silver", f"{contract.name}_rejected"])
     partitions_def = partitions.of(accepted_table.grain)
     parents = [
-        dg.AssetDep(["silver", reference.parent], partition_mapping=dg.AllPartitionMapping() if partitions_def else None)
+        dg.AssetDep(
+            ["silver", reference.parent], partition_mapping=dg.AllPartitionMapping() if partitions_def else None
+        )
         for reference in contract.references
     ]
     from_bronze = dg.AssetDep(
@@ -73,7 +75,7 @@ def silver_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
             context.add_asset_metadata(
                 {"dagster/partition_row_count": facts["rejected"]}, asset_key=rejected_key, partition_key=str(name)
             )
-        sizes = {table: int(tables.counts(table)["rows"].sum()) for table in (accepted_table, rejected_table)}
+        sizes = {table: tables.rows(table) for table in (accepted_table, rejected_table)}
         whole = {} if names else total
         yield dg.MaterializeResult(asset_key=key, metadata={"dagster/row_count": sizes[accepted_table], **whole})
         yield dg.MaterializeResult(asset_key=rejected_key, metadata={"dagster/row_count": sizes[rejected_table]})

@@ -158,7 +158,7 @@ class Silver:
         )
 
     def _shared_keys(self, handle: DeltaTable | None) -> pl.DataFrame:
-        """Keys that stand in more than one window: `_key` and `window`; none where a key is unique in its window only."""
+        """Keys that stand in more than one window (`_key`, `window`); none where keys are unique in a window only."""
         contract, table = self.contract, bronze(self.contract)
         if contract.event_time is None or contract.key_scope == "window":
             return pl.DataFrame(schema={"_key": pl.String, "window": pl.String})
@@ -167,7 +167,7 @@ class Silver:
         return windows.filter(pl.len().over("_key") > 1).collect()
 
     def _keyed(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """The rows with `_key`: the values (not the text) of their key columns; rows without a whole key are left out."""
+        """The rows with `_key`: the values (not the text) of their key columns; without those that lack one."""
         columns = {column.name: column for column in self.contract.columns}
         parsed = {f"_key_{name}": (name, columns[name].type) for name in self.contract.key}
         typed = self.engine.parse(nw.from_native(rows), parsed).to_native()
@@ -208,20 +208,24 @@ class Silver:
                 by=["window", "_day"],
             )
             .to_native()
-            .select("window", "fingerprint", kind=pl.lit("feeds"), name=pl.lit(column), at=pl.col("_day").cast(pl.String))
+            .select(
+                "window", "fingerprint", kind=pl.lit("feeds"), name=pl.lit(column), at=pl.col("_day").cast(pl.String)
+            )
             for column in self.feeds
         ]
         return pl.concat([_NO_FACTS, *(fact.collect().select(_NO_FACTS.columns) for fact in facts)])
 
     def _views(self, judged: pl.DataFrame, shared: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-        """What became of rows whose key stands in two windows: in each window (`own`) and, as it sees it, the other (`view`)."""
+        """What became of rows whose key stands in two windows: in one (`own`) and, as it sees it, the other (`view`)."""
         if shared.is_empty():
             return _NO_FACTS
         fate = pl.struct("_source", "_version", "_landed_at", "_line", "_outcome").hash(seed=0)
         keys = {name: pl.col(text_of(name)) for name in self.contract.key}
         rows = self._keyed(judged.lazy().select("window", **keys, _row=fate)).select("_key", "window", "_row")
-        pairs = shared.lazy().join(shared.lazy(), on="_key", suffix="_other").filter(
-            (pl.col("window") != pl.col("window_other")) & pl.col("window").is_in(names)
+        pairs = (
+            shared.lazy()
+            .join(shared.lazy(), on="_key", suffix="_other")
+            .filter((pl.col("window") != pl.col("window_other")) & pl.col("window").is_in(names))
         )
 
         def seen(side: str, kind: str) -> pl.LazyFrame:
@@ -254,8 +258,10 @@ _NO_FACTS = pl.DataFrame(schema=dict.fromkeys(("window", "kind", "name", "at", "
 
 
 def _with_current(rows: pl.LazyFrame, markers: pl.DataFrame) -> pl.LazyFrame:
-    replaced = markers.lazy().filter(~pl.col("current")).select(
-        _source="source", _version="version", _landed_at="landed_at", _current=pl.lit(False)
+    replaced = (
+        markers.lazy()
+        .filter(~pl.col("current"))
+        .select(_source="source", _version="version", _landed_at="landed_at", _current=pl.lit(False))
     )
     keys = ["_source", "_version", "_landed_at"]
     return rows.join(replaced.unique(), on=keys, how="left").with_columns(pl.col("_current").fill_null(True))

@@ -1,6 +1,6 @@
 """What happens to rows: pure functions from frames to frames, written once, on any engine."""
 
-from shopware_assets.contracts.answer import Answer
+from shopware_assets.transforms.answer import Answer
 from shopware_assets.transforms.category_kpis import CATEGORY_KPIS_DAILY
 from shopware_assets.transforms.inventory_current import INVENTORY_CURRENT
 from shopware_assets.transforms.order_kpis import ORDER_KPIS_DAILY
@@ -14,5 +14,7 @@ ANSWERS: dict[str, Answer] = {
 def feeds(table: str) -> tuple[str, ...]:
     """The columns of a silver table by whose days gold reads it."""
     return tuple(
-        sorted({day for answer in ANSWERS.values() for read in answer.inputs if read.table == table for day in read.days})
+        sorted(
+            {day for answer in ANSWERS.values() for read in answer.inputs if read.table == table for day in read.days}
+        )
     )

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import narwhals as nw
 
-from shopware_assets.contracts.answer import Answer, Input, Measure
 from shopware_assets.contracts.contract import Type
+from shopware_assets.transforms.answer import Answer, Input, Measure
 from shopware_assets.transforms.engine import Engine
 from shopware_assets.transforms.order_kpis import flag, live_lines, rate
 
@@ -36,7 +36,9 @@ CATEGORY_KPIS_DAILY = Answer(
     measures=(
         Measure("category", Type.STRING, "The product's category as it is now; `unknown` if it has none."),
         Measure("order_date", Type.DATE, "The day the orders were placed.", "UTC"),
-        Measure("daily_revenue", Type.MONEY, "Sum of sale_price of the category's lines, returned ones included.", "money"),
+        Measure(
+            "daily_revenue", Type.MONEY, "Sum of sale_price of the category's lines, returned ones included.", "money"
+        ),
         Measure("order_count", Type.INT, "Distinct orders with a line in the category.", "orders"),
         Measure(
             "average_order_value",

@@ -12,7 +12,8 @@ import narwhals as nw
 from shopware_assets.contracts.contract import Type
 
 WHITE_SPACE = (
-    "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+    "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
 )
 """What surrounds a value without being part of it: Unicode's white space."""
 
@@ -42,7 +43,7 @@ class Engine(Protocol):
     """What executes a frame."""
 
     def once(self, frame: nw.LazyFrame) -> nw.LazyFrame:
-        """The same frame, about to be used several times. An engine that holds rows in memory computes it here, once."""
+        """The same frame, about to be used several times: an engine that has rows in memory computes it here, once."""
         ...
 
     def parse(self, frame: nw.LazyFrame, columns: Mapping[str, tuple[str, Type]]) -> nw.LazyFrame:
@@ -56,9 +57,9 @@ class Engine(Protocol):
             The frame with the new columns: NULL where there is no value, and where the text is not of the type; beside
             each, `_given_<name>` says whether there was a value at all.
             INT: a whole number within 64 bits, in any decimal spelling. FLOAT: a finite number. MONEY: decimal(18,4),
-            rounded half away from zero. TIME: an epoch number (s, ms or us by its size) or ISO 8601 (no offset = UTC), to
-            the microsecond (of epoch numbers until the year 2255, when a double runs out of digits). DATE: ISO 8601; of a
-            time, its day in UTC.
+            rounded half away from zero. TIME: an epoch number (s, ms or us by its size) or ISO 8601 (no offset = UTC),
+            to the microsecond (epoch numbers until the year 2255, when a double runs out of digits). DATE: ISO 8601; of
+            a time, its day in UTC.
         """
         ...
 

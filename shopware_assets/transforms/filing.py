@@ -10,7 +10,13 @@ from shopware_assets.transforms.engine import Engine
 
 
 def file_under_window(
-    rows: nw.LazyFrame, contract: Contract, *, engine: Engine, landed_at: datetime, landing_window: datetime, start: datetime
+    rows: nw.LazyFrame,
+    contract: Contract,
+    *,
+    engine: Engine,
+    landed_at: datetime,
+    landing_window: datetime,
+    start: datetime,
 ) -> nw.LazyFrame:
     """Adds `_window` and the partition columns to the rows of one object.
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import narwhals as nw
 
-from shopware_assets.contracts.answer import Answer, Input, Measure
 from shopware_assets.contracts.contract import Type
+from shopware_assets.transforms.answer import Answer, Input, Measure
 from shopware_assets.transforms.engine import Engine
 
 

@@ -32,12 +32,20 @@ def accepted_columns(contract: Contract) -> list[str]:
 
 
 def rejected_columns(contract: Contract) -> list[str]:
-    """The columns of a rejected row: the delivered text as it came, why it was set aside, its window, its provenance."""
-    return [*contract.column_names, "_extra", "_corrupt", "_reasons", "_warnings", *contract.partition_columns, *PROVENANCE]
+    """The columns of a rejected row: the text as it came, why it was set aside, its window, its provenance."""
+    return [
+        *contract.column_names,
+        "_extra",
+        "_corrupt",
+        "_reasons",
+        "_warnings",
+        *contract.partition_columns,
+        *PROVENANCE,
+    ]
 
 
 def superseded_columns(contract: Contract) -> list[str]:
-    """The columns of a superseded row: the delivered text, its window, its provenance, and whether its object still stands."""
+    """The columns of a superseded row: the text as it came, its window, its provenance, whether its object stands."""
     return [*contract.column_names, *contract.partition_columns, *PROVENANCE, "_current"]
 
 

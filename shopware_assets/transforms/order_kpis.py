@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import narwhals as nw
 
-from shopware_assets.contracts.answer import Answer, Input, Measure
 from shopware_assets.contracts.contract import Type
+from shopware_assets.transforms.answer import Answer, Input, Measure
 from shopware_assets.transforms.engine import Engine
 
 _INT, _FLOAT, _MONEY = Type.INT.dtype, Type.FLOAT.dtype, Type.MONEY.dtype
@@ -81,7 +81,7 @@ def rate(part: str, whole: str) -> nw.Expr:
 
 ORDER_KPIS_DAILY = Answer(
     name="order_kpis_daily",
-    description="How the online shop did, day by day. Cancelled orders and lines count nowhere but in cancelled_orders.",
+    description="How the online shop did, day by day. Cancelled ones count only in cancelled_orders.",
     grain="one row per day that has an order or a refund",
     key=("order_date",),
     day="order_date",
@@ -97,7 +97,9 @@ ORDER_KPIS_DAILY = Answer(
         ),
         Measure("unique_customers", Type.INT, "Distinct user_id of that day's orders.", "customers"),
         Measure("order_return_rate", Type.FLOAT, "Returned orders / orders; NULL without orders.", "0..1"),
-        Measure("item_return_rate", Type.FLOAT, "Returned lines / lines of that day's orders; NULL without lines.", "0..1"),
+        Measure(
+            "item_return_rate", Type.FLOAT, "Returned lines / lines of that day's orders; NULL without lines.", "0..1"
+        ),
         Measure(
             "average_order_value",
             Type.MONEY,

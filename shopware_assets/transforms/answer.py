@@ -2,16 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import narwhals as nw
 
 from shopware_assets.contracts.contract import Type
 from shopware_assets.contracts.tables import Table
 from shopware_assets.contracts.windows import Grain
-
-if TYPE_CHECKING:
-    from shopware_assets.transforms.engine import Engine
+from shopware_assets.transforms.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class Answer:
     day: str | None
     measures: tuple[Measure, ...]
     inputs: tuple[Input, ...]
-    compute: "Callable[[Mapping[str, nw.LazyFrame], Engine], nw.LazyFrame]" = field(compare=False, repr=False)
+    compute: Callable[[Mapping[str, nw.LazyFrame], Engine], nw.LazyFrame] = field(compare=False, repr=False)
     owner: str = "team:analytics"
 
     @property

@@ -1,0 +1,1 @@
+"""What runs the product: stand-ins for AWS, `make dev`, and what goes to production."""

@@ -1,0 +1,65 @@
+"""What every test stands on: an environment from which nothing reaches out, and the stand-ins for AWS.
+
+Here: servers, started when the first test asks for one and shared by all tests of a pytest process; so a test makes its
+own bucket, topic or table. Not here: data (scenario.py and the test modules).
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from deploy import stand_ins
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_account() -> Iterator[None]:
+    """No setting of the person who runs the tests counts, and the credentials are those of the stand-ins."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(("AWS_", "SHOPWARE_", "DAGSTER_")):
+                patch.delenv(name)
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv("AWS_REGION", stand_ins.REGION)
+        patch.setenv("AWS_DEFAULT_REGION", stand_ins.REGION)
+        for name, value in stand_ins.CREDENTIALS.items():
+            patch.setenv(name, value)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not on this machine is behind a proxy that is not there: a call to AWS fails at once, whoever makes it."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        value = "127.0.0.1,localhost" if name == "NO_PROXY" else "http://127.0.0.1:9"
+        monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name.lower(), value)
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory, no_account: None) -> Iterator[stand_ins.S3]:
+    """A real S3: `endpoint`, `settings` (the environment variables that lead there), `fresh_bucket()`."""
+    try:
+        with stand_ins.seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
+            yield server
+    except stand_ins.Unavailable as reason:
+        pytest.skip(f"no SeaweedFS: {reason}")
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory, no_account: None) -> Iterator[str]:
+    """The address of SQS, SNS and more."""
+    with stand_ins.moto_server(tmp_path_factory.mktemp("moto")) as server:
+        yield server.endpoint
+
+
+@pytest.fixture(scope="session")
+def dynamodb(tmp_path_factory: pytest.TempPathFactory, no_account: None) -> Iterator[str]:
+    """The address of a DynamoDB with real conditions and transactions."""
+    try:
+        with stand_ins.dynamodb_local(tmp_path_factory.mktemp("dynamodb")) as server:
+            yield server.endpoint
+    except stand_ins.Unavailable as reason:
+        pytest.skip(f"no DynamoDB Local: {reason}")

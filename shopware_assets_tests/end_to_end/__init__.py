@@ -1,0 +1,1 @@
+"""From landed files to what people and applications read, through the command line."""
