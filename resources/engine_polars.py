@@ -21,7 +21,8 @@ _EXACT = pl.Decimal(38, 18)
 _MONEY = pl.Decimal(18, 4)
 _TIME = pl.Datetime("us", "UTC")
 _PLAIN_DATE = r"\A[1-9][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-_PLAIN_TIME = _PLAIN_DATE + r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\z"
+_PLAIN_TIME = _PLAIN_DATE + r"[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+_ZONED_TIME = _PLAIN_TIME + r"(?:\.[0-9]{1,6})?(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])\z"
 
 
 class PolarsEngine:
@@ -121,34 +122,44 @@ def _epoch(text: pl.Expr) -> pl.Expr:
 
 
 def _scaled(number: pl.Series) -> pl.Series:
-    size, micros = pl.col("number").abs(), pl.col("micros")
+    size = pl.col("number").abs()
     scale = pl.when(size >= EPOCH_US).then(1.0).when(size >= EPOCH_MS).then(1e3).otherwise(1e6)
-    scaled = (pl.col("number") * scale).round(0, mode="half_away_from_zero")
-    return pl.DataFrame({"number": number}).with_columns(micros=scaled).select(_time(micros)).to_series()
+    micros = (pl.col("number") * scale).round(0, mode="half_away_from_zero").cast(pl.Int64, strict=False)
+    return _within_years(pl.DataFrame({"number": number}).select(micros.cast(_TIME)).to_series())
 
 
-def _time(micros: pl.Expr) -> pl.Expr:
-    return _where(micros.is_between(FIRST_MICROSECOND, LAST_MICROSECOND), micros).cast(pl.Int64).cast(_TIME)
+def _within_years(time: pl.Series) -> pl.Series:
+    return time.set(~time.to_physical().is_between(FIRST_MICROSECOND, LAST_MICROSECOND), None)
 
 
 def _plain_time(text: pl.Expr) -> pl.Expr:
-    plain = _where(text.str.contains(_PLAIN_TIME), text)
-    return _time(plain.str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False).cast(pl.Int64))
+    plain = _where(text.str.contains(_PLAIN_TIME + r"\z"), text.str.replace(" ", "T", literal=True))
+    return plain.str.to_datetime("%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False).dt.replace_time_zone("UTC")
+
+
+def _zoned_time(text: pl.Expr) -> pl.Expr:
+    stamp = text.str.replace(" ", "T", literal=True).str.replace("Z", "+00:00", literal=True)
+    zoned = _where(text.str.contains(_ZONED_TIME), stamp)
+    time = zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", strict=False)
+    return time.map_batches(_within_years, return_dtype=_TIME, is_elementwise=True)
 
 
 def _iso_time(text: pl.Expr) -> pl.Expr:
-    groups = text.str.extract_groups(ISO_8601).struct
+    return text.str.extract_groups(ISO_8601).map_batches(_assembled, return_dtype=_TIME, is_elementwise=True)
 
+
+def _assembled(parts: pl.Series) -> pl.Series:
     def part(group: int, default: str = "00") -> pl.Expr:
-        return groups.field(str(group)).fill_null(default)
+        return pl.col(str(group)).fill_null(default)
 
     canonical = pl.format(
         "{}-{}-{}T{}:{}:{}.{}{}{}:{}",
-        *(groups.field(str(group)) for group in (1, 2, 3)),
+        *("1", "2", "3"),
         *(part(4), part(5), part(6), part(7, "0")),
         *(part(8, "+"), part(9), part(10)),
     )
-    return _time(canonical.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", strict=False).cast(pl.Int64))
+    time = canonical.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", strict=False)
+    return _within_years(parts.struct.unnest().select(time).to_series())
 
 
 def _plain_date(text: pl.Expr) -> pl.Expr:
@@ -164,7 +175,7 @@ _PARSERS: dict[Type, tuple[Callable[[pl.Expr], pl.Expr], ...]] = {
     Type.INT: (_plain_int, _exact_int),
     Type.FLOAT: (_float, _float),
     Type.MONEY: (_plain_money, _exact_money),
-    Type.TIME: (_epoch, _plain_time, _epoch, _iso_time),
+    Type.TIME: (_epoch, _plain_time, _zoned_time, _epoch, _iso_time),
     Type.DATE: (_plain_date, _iso_date),
 }
 """For each type a quick parser for the texts as they come, and those that get, trimmed, what it could not read."""

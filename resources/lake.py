@@ -119,7 +119,7 @@ class Lake:
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def append_once(
-        self, table: Table, batches: Callable[[DeltaTable | None], Iterator[pl.DataFrame] | None], *, guard: str
+        self, table: Table, batches: Callable[[DeltaTable], Iterator[pl.DataFrame] | None], *, guard: str
     ) -> None:
         """Appends what `batches` yields for the table as it is, as one commit.
 
@@ -128,11 +128,11 @@ class Lake:
         the table still holds when its rows are committed.
         """
         while True:
-            handle = self.open(table)
+            handle = self._made(table)
             frames = batches(handle)
             if frames is None:
                 return
-            number = (handle.transaction_version(guard) or 0) if handle else 0
+            number = handle.transaction_version(guard) or 0
             stream = pa.RecordBatchReader.from_batches(
                 _arrow_schema(table), (batch for frame in frames for batch in _to_arrow(frame, table))
             )
@@ -144,9 +144,6 @@ class Lake:
                         target,
                         stream,
                         mode="append",
-                        partition_by=list(table.partition_columns) or None,
-                        storage_options=None if isinstance(target, DeltaTable) else self.options,
-                        configuration=None if isinstance(target, DeltaTable) else _CONFIGURATION,
                         writer_properties=_WRITER,
                         commit_properties=properties,
                     ),
@@ -157,7 +154,7 @@ class Lake:
     def add_missing(self, table: Table, rows: pl.DataFrame, key: str) -> None:
         """Appends those rows whose `key` the table does not have yet."""
 
-        def missing(handle: DeltaTable | None) -> Iterator[pl.DataFrame] | None:
+        def missing(handle: DeltaTable) -> Iterator[pl.DataFrame] | None:
             known = self.scan(table, handle=handle).select(key).collect()
             new = rows.join(known, on=key, how="anti")
             return None if new.is_empty() else iter([new])
@@ -180,7 +177,7 @@ class Lake:
             Overtaken: Another writer replaced some of the same rows meanwhile.
         """
         where = predicate or (_predicate(table, windows) if windows is not None else None)
-        handle = self.open(table)
+        handle = self._made(table)
         data = pa.Table.from_batches(list(_to_arrow(frame, table)), schema=_arrow_schema(table))
         try:
             return self._commit(
@@ -189,11 +186,8 @@ class Lake:
                 lambda target, properties: write_deltalake(
                     target,
                     data,
-                    mode="overwrite" if handle else "append",
-                    predicate=where if handle else None,
-                    partition_by=list(table.partition_columns) or None,
-                    storage_options=None if handle else self.options,
-                    configuration=None if handle else _CONFIGURATION,
+                    mode="overwrite",
+                    predicate=where,
                     writer_properties=_WRITER,
                     commit_properties=properties,
                 ),
@@ -202,30 +196,50 @@ class Lake:
         except CommitFailedError as error:
             raise Overtaken(f"Another run changed {table.name} at the same time.") from error
 
+    def _made(self, table: Table) -> DeltaTable:
+        """The table as it is now, made empty if it was never written.
+
+        Every write starts from a version: two writers of a table that is not there yet would not see each other.
+        """
+        if handle := self.open(table):
+            return handle
+        try:
+            return DeltaTable.create(
+                self.uri(table),
+                _arrow_schema(table),
+                mode="ignore",
+                partition_by=list(table.partition_columns),
+                configuration=_CONFIGURATION,
+                storage_options=self.options,
+            )
+        except (DeltaError, OSError):  # another writer was first, or the reply was lost
+            if handle := self.open(table):
+                return handle
+            raise
+
     def _commit(
         self,
         table: Table,
-        handle: DeltaTable | None,
-        write: Callable[[DeltaTable | str, CommitProperties], None],
+        handle: DeltaTable,
+        write: Callable[[DeltaTable, CommitProperties], None],
         windows: Sequence[datetime] | None = None,
         transactions: list[Transaction] | None = None,
     ) -> int:
-        write_id = uuid.uuid4().hex
-        before = handle.version() if handle else -1
+        write_id, before = uuid.uuid4().hex, handle.version()
         facts = {"shopware.write_id": write_id, "shopware.code_version": code_version(), "shopware.run_id": self.run_id}
         if windows is not None:
             span = [min(windows).isoformat(), max(windows).isoformat()] if windows else ["", "9999"]
             facts["shopware.windows"] = json.dumps([*span, len(windows)])
         properties = CommitProperties(custom_metadata=facts, max_commit_retries=_RETRIES, app_transactions=transactions)
         try:
-            write(handle or self.uri(table), properties)
+            write(handle, properties)
         except (DeltaError, OSError) as error:
             version = self._version_of(table, write_id, before)
             if version is None:
                 raise
             log.warning("The reply to a commit of %s was lost; it is version %s: %s", table.name, version, error)
             return version
-        return handle.version() if handle else self.version(table)
+        return handle.version()
 
     def _version_of(self, table: Table, write_id: str, before: int) -> int | None:
         """The version that the write made, if it is in the log after all; looked for until the log can be read."""

@@ -291,13 +291,20 @@ def _starts(raw: bytes, lines: pl.Series) -> list[int]:
     return [0, *sizes.cum_sum().to_list()]
 
 
-def _patched(raw: bytes, starts: Sequence[int], patches: Mapping[int, bytes], low: int, high: int) -> bytes:
-    """The lines of `raw` from number `low` to before `high`, those in `patches` replaced."""
-    view, pieces, at = memoryview(raw), [], starts[low]
-    for line in sorted(line for line in patches if low <= line < high):
+def _patched(raw: bytes, starts: Sequence[int], patches: Mapping[int, bytes], lines: int) -> bytes:
+    """The first `lines` lines of `raw`, those in `patches` replaced."""
+    view, at = memoryview(raw), 0
+    pieces: list[bytes | memoryview] = []
+    for line in sorted(patches):
         pieces += [view[at : starts[line]], patches[line]]
         at = starts[line + 1]
-    return b"".join([*pieces, view[at : starts[high]]])
+    return b"".join([*pieces, view[at : starts[lines]]])
+
+
+def _require_height(frame: pl.DataFrame, rows: int) -> None:
+    """What is found out about a line goes to the row of its number, so Polars has to see the same lines."""
+    if frame.height != rows:
+        raise RuntimeError(f"Polars read {frame.height} rows where there are {rows}.")
 
 
 def _completed(frame: pl.DataFrame, corrupt: Mapping[int, str]) -> pl.DataFrame:
@@ -315,12 +322,12 @@ def _scattered(column: pl.Series, values: Mapping[int, str]) -> pl.Series:
 
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
-_SPACE = re.compile(rb"[ \t\r\n]*")
+_NO_JSON_SPACE = re.compile(rb"[^ \t\r\n]")
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _MEMBER = re.compile(rb'[{,\s]*+(%b)\s*+:\s*+(%b|[^\s"\[\]{},]++)?' % (_STRING, _STRING), re.DOTALL)
 _TO_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|%b)*+[\[\]{}]' % _STRING, re.DOTALL)
 _SCALAR = re.compile(rb'%b|[^\s"\[\]{},:]++' % _STRING, re.DOTALL)
-_NO_SPACE = re.compile(rb'%b|[^\s"]++' % _STRING, re.DOTALL)
+_WITHOUT_SPACE = re.compile(rb'%b|[^\s"]++' % _STRING, re.DOTALL)
 _OBJECT_LINE = re.compile(rb"\{[ \t\r]*\n")
 # Over a whole line an escape is seen as such; what stands in the group is half a character.
 _ESCAPES = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F])|.)", re.DOTALL)
@@ -339,14 +346,13 @@ _FLAT_OBJECT = _flat_object()
 
 
 def _json(held: _Held, columns: Sequence[str], part_bytes: int) -> Iterator[pl.DataFrame]:
-    while held.more(_HEAD_BYTES):
-        held.at = _SPACE.match(held.data).end()
-        if held.at < len(held.data):
-            break
-    held.more(_HEAD_BYTES)
-    if held.data.startswith(b"["):
+    while held.at == len(held.data) and held.more(_HEAD_BYTES):
+        held.at = _after_space(held.data, 0)
+    if len(held.data) - held.at < _HEAD_BYTES:
+        held.more(_HEAD_BYTES)
+    if held.data[held.at : held.at + 1] == b"[":
         yield from _json_values(held, columns, part_bytes, array=True)
-    elif _OBJECT_LINE.match(held.data, 0, _HEAD_BYTES):
+    elif _OBJECT_LINE.match(held.data, held.at, held.at + _HEAD_BYTES):
         yield from _json_values(held, columns, part_bytes, array=False)
     else:
         for part in _parts(held, part_bytes):
@@ -364,28 +370,25 @@ def _set_aside(text: str, columns: Sequence[str]) -> pl.DataFrame:
 def _json_lines(part: _Part, columns: Sequence[str]) -> pl.DataFrame:
     """A record per line, blank ones left out."""
     raw, lines = part.raw, part.lines
-    shaped = lines.str.starts_with("{") & lines.str.ends_with("}")
-    if not shaped.all():
-        stripped = lines.str.strip_chars(" \t\r")
-        if (stripped == "").any():
-            lines = lines.filter(stripped != "")
-            raw = "".join(line + "\n" for line in lines).encode()
-            stripped = lines.str.strip_chars(" \t\r")
-        shaped = stripped.str.starts_with("{") & stripped.str.ends_with("}")
-    unread = set((~shaped).arg_true())
+    odd = (~(lines.str.starts_with("{") & lines.str.ends_with("}"))).arg_true()
+    stripped = lines.gather(odd).str.strip_chars(" \t\r")
+    if (stripped == "").any():
+        lines = lines.filter(lines.str.strip_chars(" \t\r") != "")
+        return _json_lines(_Part("".join(line + "\n" for line in lines).encode(), lines), columns)
+    unread = set(odd.filter(~(stripped.str.starts_with("{") & stripped.str.ends_with("}"))))
     if b"\0" in raw:
         unread.update(lines.str.contains("\0", literal=True).arg_true())
     if b"\\" in raw:
         halves = lines.str.contains(r"\\u[dD][89a-fA-F]").arg_true()
         found = map(_ESCAPES.findall, lines.gather(halves).to_list())
-        unread.update(row for row, escapes in zip(halves.to_list(), found) if any(escapes))
+        unread.update(row for row, escapes in zip(halves.to_list(), found, strict=True) if any(escapes))
     frame = _json_frame(raw, lines, unread, columns)
 
     extra: dict[int, str] = {}
     nested: dict[str, dict[int, str]] = {}
     spelled = {json.dumps(column, ensure_ascii=False).encode(): column for column in columns}
-    uncertain = _uncertain(raw, lines, frame).scatter(list(unread), False).arg_true()
-    for row, line in zip(uncertain.to_list(), lines.gather(uncertain).to_list()):
+    uncertain = _uncertain(raw, lines, frame, unread)
+    for row, line in zip(uncertain.to_list(), lines.gather(uncertain).to_list(), strict=True):
         members = _members(line.encode())
         if len(dict(members)) < len(members):
             unread.add(row)
@@ -402,7 +405,7 @@ def _json_lines(part: _Part, columns: Sequence[str]) -> pl.DataFrame:
     nothing = pl.Series([None], dtype=pl.String).new_from_index(0, frame.height)
     frame = frame.with_columns(_extra=_scattered(nothing, extra))
     rows = sorted(unread)
-    return _completed(frame, dict(zip(rows, lines.gather(rows).to_list())))
+    return _completed(frame, dict(zip(rows, lines.gather(rows).to_list(), strict=True)))
 
 
 def _json_frame(raw: bytes, lines: pl.Series, unread: set[int], columns: Sequence[str]) -> pl.DataFrame:
@@ -411,37 +414,40 @@ def _json_frame(raw: bytes, lines: pl.Series, unread: set[int], columns: Sequenc
     def read(text: bytes) -> pl.DataFrame:
         return pl.read_ndjson(text, schema=dict.fromkeys(columns, pl.String))
 
-    def halves(low: int, high: int) -> list[pl.DataFrame]:
+    def read_halves(texts: list[str], first: int) -> list[pl.DataFrame]:
         try:
-            return [read("\n".join(texts[low:high]).encode())]
+            return [read("\n".join(texts).encode())]
         except pl.exceptions.ComputeError:
-            if high - low > 1:
-                return halves(low, (low + high) // 2) + halves((low + high) // 2, high)
-            unread.add(low)
-            return [read(b"{}")]
+            if len(texts) == 1:
+                unread.add(first)
+                return [read(b"{}")]
+            half = len(texts) // 2
+            return read_halves(texts[:half], first) + read_halves(texts[half:], first + half)
 
     try:
-        return read(
-            _patched(raw, _starts(raw, lines), dict.fromkeys(unread, b"{}\n"), 0, len(lines)) if unread else raw
-        )
+        if unread:
+            raw = _patched(raw, _starts(raw, lines), dict.fromkeys(unread, b"{}\n"), len(lines))
+        frame = read(raw)
     except pl.exceptions.ComputeError:  # one malformed line fails them all: find it, the cheap way first
-        nested = (~lines.str.contains(_FLAT_OBJECT)).arg_true()
-        unread.update(row for row, line in zip(nested.to_list(), lines.gather(nested).to_list()) if _is_refused(line))
-        texts = lines.to_list()
-        for row in unread:
-            texts[row] = "{}"
-        return pl.concat(halves(0, len(texts)))
+        doubtful = (~lines.str.contains(_FLAT_OBJECT)).arg_true()
+        texts = lines.gather(doubtful).to_list()
+        unread.update(row for row, text in zip(doubtful.to_list(), texts, strict=True) if _is_refused(text))
+        frame = pl.concat(read_halves(lines.clone().scatter(list(unread), "{}").to_list(), 0))
+    _require_height(frame, len(lines))
+    return frame
 
 
-def _uncertain(raw: bytes, lines: pl.Series, frame: pl.DataFrame) -> pl.Series:
-    """Which lines may have a repeated or undeclared field, or a nested value that Polars prints as no valid JSON."""
+def _uncertain(raw: bytes, lines: pl.Series, frame: pl.DataFrame, unread: set[int]) -> pl.Series:
+    """The rows that may have a repeated or undeclared field, or a nested value, which Polars may print as no JSON."""
+    colons = raw.count(b":") - sum(line.count(":") for line in lines.gather(list(unread)))
+    nested = b"[" in raw
+    if colons == sum(column.count() for column in frame) and not nested:
+        return pl.Series([], dtype=pl.UInt32)
     present = frame.select(pl.sum_horizontal(pl.all().is_not_null().cast(pl.UInt32))).to_series()
     odd = present != lines.str.count_matches(":", literal=True)
-    if b"[" in raw:
+    if nested:
         odd |= lines.str.contains("[", literal=True)
-    rows = odd.arg_true()
-    if rows.is_empty():
-        return odd
+    rows = odd.scatter(list(unread), False).arg_true()
     lines, frame, present = lines.gather(rows), frame[rows], present.gather(rows)
     keys = lines.str.count_matches(r'"[ \t\r]*:')  # never too few: a string can only look like one more
     flat = ~lines.str.contains("[", literal=True)
@@ -451,11 +457,11 @@ def _uncertain(raw: bytes, lines: pl.Series, frame: pl.DataFrame) -> pl.Series:
         if column.null_count():
             null = lines.str.contains(rf'"{re.escape(column.name)}"[ \t\r]*:[ \t\r]*null')
             present += (plain & column.is_null() & null).cast(pl.UInt32)
-    return odd.scatter(rows.filter(flat & (keys == present)), False)
+    return rows.filter(~(flat & (keys == present)))
 
 
 def _members(line: bytes) -> list[tuple[bytes, bytes]]:
-    """The fields of a valid object: names as JSON strings with no more escapes than they need, and values as spelled."""
+    """The fields of a valid object: names as JSON strings with no escapes but the needed ones, values as spelled."""
     if line.count(b"{") == 1 and b"[" not in line:
         members = _MEMBER.findall(line)
     else:
@@ -464,7 +470,7 @@ def _members(line: bytes) -> list[tuple[bytes, bytes]]:
             name, value = member.groups()
             at = member.end()
             if value is None:
-                end = _value_end(line, at)
+                end = _value_end(line, at) or len(line)
                 value, at = line[at:end], end
             members.append((name, value))
     if b"\\" in line:
@@ -477,7 +483,12 @@ def _members(line: bytes) -> list[tuple[bytes, bytes]]:
 
 def _compact(value: bytes) -> bytes:
     """The value without the white space between its parts."""
-    return b"".join(_NO_SPACE.findall(value)) if value[:1] in (b"[", b"{") else value
+    return b"".join(_WITHOUT_SPACE.findall(value)) if value[:1] in (b"[", b"{") else value
+
+
+def _after_space(data: bytes, at: int) -> int:
+    found = _NO_JSON_SPACE.search(data, at)
+    return found.start() if found else len(data)
 
 
 def _value_end(data: bytes, start: int) -> int | None:
@@ -502,7 +513,7 @@ def _json_values(held: _Held, columns: Sequence[str], part_bytes: int, array: bo
     held.at += array
     first, stopped = True, False
     while not stopped:
-        spans, at = [], 0  # counted from held.at
+        at, spans = 0, list[tuple[int, int]]()  # counted from held.at
         while at < part_bytes and len(spans) < _PART_LINES:
             start, end = _next_value(held.data, held.at + at, array, first)
             start, size = start - held.at, None if end is None else end - start
@@ -529,7 +540,7 @@ def _json_values(held: _Held, columns: Sequence[str], part_bytes: int, array: bo
     held.at += closed
     if closed or not array:
         while held.at < len(held.data) or held.more():
-            held.at = _SPACE.match(held.data, held.at).end()
+            held.at = _after_space(held.data, held.at)
             if held.at < len(held.data):
                 break
         else:
@@ -539,12 +550,12 @@ def _json_values(held: _Held, columns: Sequence[str], part_bytes: int, array: bo
 
 def _next_value(data: bytes, at: int, array: bool, first: bool) -> tuple[int, int | None]:
     """Where the next value begins and ends: None if `data` ends first, its own beginning if there is none."""
-    start = _SPACE.match(data, at).end()
+    start = _after_space(data, at)
     comma = None
     if array and not first:
         if data[start : start + 1] != b",":
             return start, start if start < len(data) else None
-        comma, start = start, _SPACE.match(data, start + 1).end()
+        comma, start = start, _after_space(data, start + 1)
     begins = data[start : start + 1]
     if begins == b"]" and comma is not None:
         return comma, comma
@@ -598,7 +609,7 @@ def _fails(decoder: json.JSONDecoder, text: str) -> bool:
 _QUOTED = r'"[^"]*+(?:""[^"]*+)*+'
 _FIELD = rf'(?:{_QUOTED}"(?=,|\r?\n)|(?!")[^,\n]*+)'
 _FIELDS = re.compile(rf',({_QUOTED}"|[^,]*+)')
-_BLANK_LINES = re.compile(rb"(?:[ \t\r]*\n)*")
+_BLANK_LINES = re.compile(rb"\A(?:[ \t\r]*\n)+")
 _MANY = 50  # from so many fields on, a pattern for a whole line is slower than it is worth
 
 
@@ -610,7 +621,7 @@ class _Csv:
         self.names = names
         self.schema = {str(position): pl.String for position in range(count)}
         self.filler = b"," * (count - 1) + b"\n" if count > 1 else b"-\n"
-        self.record, self.open = _csv_patterns(2 * count)
+        self.record, self.unclosed = _csv_patterns(2 * count)
         field = '(?:"(?:[^"]|"")*"|[^",]*)'
         self.line = rf"\A{field}(?:,{field}){{{count - 1}}}\z" if count < _MANY else None
 
@@ -634,16 +645,14 @@ def _csv(held: _Held, columns: Sequence[str], seen: Seen, part_bytes: int) -> It
         raise Unreadable(f"Its header names none of the columns: {_listed(names)}.")
     table = _Csv(names)
     for part in chain(parts, [""]):
-        last = isinstance(part, str)  # a record that is still open cannot go on in a line that is too long
-        if last or rest:
-            raw = rest if last else rest + part.raw
-            part, too_long = _Part(raw, _lines(raw)), part
-        if part.raw:
-            frame, end = _csv_records(part, table, columns, last)
-            rest = part.raw[end:]
+        raw = part.raw if isinstance(part, _Part) else b""  # an open record does not go on in a line that is too long
+        if rest or raw:
+            whole = part if isinstance(part, _Part) and not rest else _Part(rest + raw, _lines(rest + raw))
+            frame, end = _csv_records(whole, table, columns, last=not raw)
+            rest = whole.raw[end:]
             yield frame
-        if last and too_long:
-            yield _set_aside(too_long, columns)
+        if isinstance(part, str) and part:
+            yield _set_aside(part, columns)
 
 
 def _csv_header(parts: Iterable[_Part | str]) -> tuple[list[str], bytes]:
@@ -653,11 +662,10 @@ def _csv_header(parts: Iterable[_Part | str]) -> tuple[list[str], bytes]:
     for part in parts:
         if isinstance(part, str):
             raise Unreadable("Its header is too long.")
-        raw += part.raw
-        raw = raw[_BLANK_LINES.match(raw).end() :]
+        raw = _BLANK_LINES.sub(b"", raw + part.raw)
         header = record.match(raw)
-        open = unclosed.match(raw) and raw.count(b"\n") < RECORD_LINES and len(raw) <= RECORD_BYTES
-        if raw and not open:
+        goes_on = not raw or (raw.count(b"\n") < RECORD_LINES and len(raw) <= RECORD_BYTES and unclosed.match(raw))
+        if header or not goes_on:
             break
     if not raw:
         return [], b""
@@ -694,47 +702,51 @@ def _csv_records(part: _Part, table: _Csv, columns: Sequence[str], last: bool) -
         plain &= lines.str.strip_chars(" \t\r") != ""
 
     # Lines that are not plain are replaced, and what they hold is put in their rows afterwards.
+    odd = (~plain).arg_true()
+    starts = _starts(raw, lines) if len(odd) else []
     patches: dict[int, bytes] = {}
     read: dict[int, list[str]] = {}
     corrupt: dict[int, str] = {}
-    starts = [] if plain.all() else _starts(raw, lines)
     used, following, gone = len(lines), 0, 0
-    for line in (~plain).arg_true().to_list():
+    for line, text in zip(odd.to_list(), lines.gather(odd).to_list(), strict=True):
         if line < following:
             continue
-        start = starts[line]
-        limit = min(starts[min(line + RECORD_LINES, len(lines))], start + RECORD_BYTES)
-        record = table.record.match(raw, start, limit)
-        if record is None and not last and limit == len(raw) and table.open.match(raw, start):
-            used = line
-            break
-        end = record.end() if record else starts[line + 1]
-        following = bisect_left(starts, end, line)
-        text = raw[start:end].decode()
-        if not text.strip(" \t\r\n"):
+        row, fields, following = line - gone, [], line + 1
+        if '"' in text:
+            start = starts[line]
+            limit = min(starts[min(line + RECORD_LINES, len(lines))], start + RECORD_BYTES)
+            record = table.record.match(raw, start, limit)
+            if record:
+                following = bisect_left(starts, record.end(), line)
+                text = record.group().decode().removesuffix("\n").removesuffix("\r")
+                fields = _csv_fields(text)
+            elif not last and limit == len(raw) and table.unclosed.match(raw, start):
+                used = line
+                break
+        elif not text.strip(" \t\r"):
             patches[line] = b""
             gone += 1
             continue
-        fields = _csv_fields(text) if record and "\0" not in text else []
-        if len(fields) == len(table.names):
-            read[line - gone] = fields
+        if len(fields) == len(table.names) and "\0" not in text:
+            read[row] = fields
         else:
-            corrupt[line - gone] = text.removesuffix("\n").removesuffix("\r")
+            corrupt[row] = text
         patches[line] = table.filler
         patches.update(dict.fromkeys(range(line + 1, following), b""))
         gone += following - line - 1
 
-    if patches or used < len(lines):
-        end, raw = starts[used], _patched(raw, starts, patches, 0, used)
-    else:
-        end = len(raw)
+    end = starts[used] if patches or used < len(lines) else len(raw)
+    if end < len(raw) or patches:
+        raw = _patched(raw, starts, patches, used)
     # Polars takes a BOM from the first line.
     frame = pl.read_csv(table.filler + raw, has_header=False, schema=table.schema, empty_string_is_null=False)[1:]
+    _require_height(frame, used - gone)
     if read:
         frame = frame.with_columns(
-            _scattered(frame[name], dict(zip(read, values))) for name, values in zip(table.schema, zip(*read.values()))
+            _scattered(frame[name], {row: fields[place] for row, fields in read.items()})
+            for place, name in enumerate(table.schema)
         )
-    positions = dict(zip(table.names, table.schema))
+    positions = dict(zip(table.names, table.schema, strict=True))
     undeclared = [pl.col(positions[name]).alias(name) for name in table.names if name not in columns]
     frame = frame.select(
         *(

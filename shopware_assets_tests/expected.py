@@ -17,7 +17,7 @@ NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 
 
 def shop_sample(folder: Path) -> duckdb.DuckDBPyConnection:
-    """A database whose tables `orders`, `order_items` and `products` hold the raw CSV files of `folder`, every column as text."""
+    """A database with `orders`, `order_items` and `products`: the raw CSV files of `folder`, every column as text."""
     db = connect()
     for table, files in {
         "orders": "orders/*.csv",
@@ -38,7 +38,7 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 
 def kpis_sql(orders: str = "orders", items: str = "order_items", products: str = "products") -> dict[str, str]:
-    """A SELECT for `order_kpis_daily` and one for `category_kpis_daily`, over three tables of a database made by `connect`.
+    """A SELECT each for `order_kpis_daily` and `category_kpis_daily`, over three tables of a database from `connect`.
 
     The tables hold the rows that break no rule of their own, each key once, as text or typed, times in ISO 8601; lines
     whose order or product is missing may be among them and count nowhere. Money comes back as decimal(18,4), rates as
@@ -140,7 +140,7 @@ def inventory_current(
         select source, landed_at, line, {values},
             {_field("restock_threshold")} is not null as has_threshold,
             case when regexp_full_match({_field("last_updated")}, '{NUMBER}')
-                then make_timestamp(round({_epoch_us(_field("last_updated"))})::bigint) at time zone 'UTC'
+                then make_timestamp(try_cast(round({_epoch_us(_field("last_updated"))}) as bigint)) at time zone 'UTC'
                 else try_cast({_field("last_updated")} as timestamptz) end as last_updated
         from readable
     ), accepted as (
@@ -190,6 +190,6 @@ def _epoch_us(text: str) -> str:
 
 
 def _average(money: str, count: str) -> str:
-    """money / count to four places, half up, in whole numbers: DuckDB divides decimals as doubles. NULL if count is 0."""
+    """money / count to 4 places, half up, in whole numbers (DuckDB divides decimals as doubles); NULL if count is 0."""
     rounded = f"((2 * ({money}::decimal(28, 4) * 10000::decimal(5, 0))::hugeint + {count}) // nullif(2 * {count}, 0))"
     return f"({rounded}::decimal(18, 0) * 0.0001)::decimal(18, 4)"

@@ -83,7 +83,7 @@ _PARENTS: dict[str, list[dict[str, object]]] = {
 
 
 def parents(contract: Contract) -> dict[str, pl.DataFrame]:
-    """Accepted rows of the tables that the contract refers to: orders 1 and 2; products 1, and 2 without category or cost."""
+    """Accepted rows of the tables that the contract refers to: orders 1 and 2; products 1 and, knowing little, 2."""
     return {
         reference.parent: pl.DataFrame(
             _PARENTS[reference.parent], schema=nw.Schema(silver(CONTRACTS[reference.parent]).columns).to_polars()
@@ -117,8 +117,8 @@ _TEXTS: dict[Type, tuple[str, ...]] = {
     Type.MONEY: ("81.64", "0", "-0.01", "1e2", "0.00005", "NaN", "inf", "12,50", "99999999999999.99995"),
     Type.TIME: (
         "1748781000", "1748781000.25", "1748781000250", "1748781000250000", "2025-06-01T12:30:00",
-        "2025-05-31 23:30:00-05:00",        "2025-06-03T06:30:00Z", "2025-06-03T06:30:00.000001Z", "2024-12-31T23:59:59.999999", "2025-01-01", "2025-02-30",
-        "2031-01-01T00:00:00", "yesterday", "-1",
+        "2025-05-31 23:30:00-05:00", "2025-06-03T06:30:00Z", "2025-06-03T06:30:00.000001Z",
+        "2024-12-31T23:59:59.999999", "2025-01-01", "2025-02-30", "2031-01-01T00:00:00", "yesterday", "-1",
     ),
 }  # fmt: skip
 

@@ -55,7 +55,7 @@ def bronze_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
         engine: EngineResource,
         rules: RulesResource,
     ):
-        tables, objects = lake.open(context.run_id), landing.open()
+        tables, objects = lake.open(context.run.run_id), landing.open()
         windows = {contract.grain.parse(name) for name in context.partition_keys}
         start, last = rules.starts_at, partitions.last(contract.grain)
         known = Known(ledger.ingested(tables, contract))

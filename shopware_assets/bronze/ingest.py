@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 import narwhals as nw
@@ -26,7 +26,9 @@ from shopware_assets.transforms.filing import file_under_window
 log = logging.getLogger(__name__)
 
 _COMMIT_BYTES = 512 << 20
-_COMMIT_OBJECTS = 2000
+_COMMIT_OBJECTS = 5000
+_BATCH_ROWS = 100_000
+_TIME = pl.Datetime("us", "UTC")
 
 
 class Known:
@@ -104,11 +106,13 @@ def _groups(objects: Iterable[Landed]) -> Iterator[list[Landed]]:
 
 
 class _Spoilt(Exception):
-    """An object turned out to be unreadable or gone after some of its rows were streamed: the commit starts again."""
+    """An object turned out to be unreadable or gone after some of its rows were handed on: the commit starts again."""
 
 
 @dataclass
 class _Group:
+    """The objects of one commit. What cannot be read or is gone is remembered in `spoilt`: outcome and reason."""
+
     lake: Lake
     landing: Landing
     contract: Contract
@@ -119,110 +123,163 @@ class _Group:
 
     def commit(self, done: Ingestion) -> None:
         while True:
-            seen = Ingestion()
+            batches = _Batches(self.contract, self.engine, self.start)
             before = len(self.spoilt)
             try:
-                self.lake.append_once(bronze(self.contract), partial(self._frames, seen), guard="ingest")
+                self.lake.append_once(bronze(self.contract), partial(self._frames, batches), guard="ingest")
             except (DeltaError, OSError, _Spoilt):
                 if len(self.spoilt) == before:
                     raise
                 continue
-            done.rows += seen.rows
-            done.windows |= seen.windows
-            for outcome, count in seen.outcomes.items():
-                done.outcomes[outcome] = done.outcomes.get(outcome, 0) + count
+            batches.add_to(done)
             return
 
-    def _frames(self, seen: Ingestion, handle: DeltaTable | None) -> Iterator[pl.DataFrame] | None:
+    def _frames(self, batches: "_Batches", handle: DeltaTable | None) -> Iterator[pl.DataFrame] | None:
         known = Known(ingested(self.lake, self.contract, handle=handle))
         todo = [landed for landed in self.objects if not known.holds(landed, landed.landed_at)]
         if not todo:
             return None
-        return prefetch(self._read_all(todo, known, seen), ahead=2)
+        return prefetch(self._read_all(todo, known, batches), ahead=2)
 
-    def _read_all(self, todo: list[Landed], known: Known, seen: Ingestion) -> Iterator[pl.DataFrame]:
+    def _read_all(self, todo: list[Landed], known: Known, batches: "_Batches") -> Iterator[pl.DataFrame]:
+        batches.clear()
         for landed in todo:
-            begun = False
-            try:
-                for frame in self._read(landed, known, seen):
-                    begun = True
-                    yield frame
-            except (Unreadable, Gone) as error:
-                unreadable = isinstance(error, Unreadable)
-                why = str(error) if unreadable else "It was deleted or replaced before it was read."
-                self.spoilt[landed] = ("unreadable" if unreadable else "gone", why)
-                if begun:
-                    raise _Spoilt(landed.key) from error
-                yield from self._as_spoilt(landed, seen)
+            if landed not in self.spoilt:
+                try:
+                    yield from self._read(landed, known, batches)
+                except (Unreadable, Gone) as error:
+                    unreadable = isinstance(error, Unreadable)
+                    why = str(error) if unreadable else "It was deleted or replaced before it was read."
+                    self.spoilt[landed] = ("unreadable" if unreadable else "gone", why)
+                    if not batches.take_back(landed):
+                        raise _Spoilt(landed.key) from error
+            if landed in self.spoilt:
+                batches.add_spoilt(landed, *self.spoilt[landed])
+        yield from batches.flush()
+        yield batches.markers()
 
-    def _read(self, landed: Landed, known: Known, seen: Ingestion) -> Iterator[pl.DataFrame]:
-        if landed in self.spoilt:
-            yield from self._as_spoilt(landed, seen)
-            return
+    def _read(self, landed: Landed, known: Known, batches: "_Batches") -> Iterator[pl.DataFrame]:
         landed_at, chunks = self.landing.fetch(landed)
         if known.holds(landed, landed_at):
             return
-        noticed = Seen()
-        windows: list[pl.DataFrame] = []
-        for part in read_records(chunks, self.contract.column_names, self.contract.layout, noticed):
-            filed = self._filed(part, landed, landed_at)
-            windows.append(filed.group_by(window=named_window(bronze(self.contract))).agg(rows=pl.len()))
-            yield filed
-        per_window = pl.concat(windows).group_by("window").agg(pl.col("rows").sum()).sort("window") if windows else None
-        facts = {
-            "outcome": "ingested" if noticed.rows else "empty",
-            "rows": noticed.rows,
-            "missing_columns": list(noticed.missing_columns),
-            "undeclared": noticed.undeclared,
-            "windows": per_window.to_dicts() if per_window is not None else [],
+        seen = Seen()
+        batches.begin(landed, landed_at, seen)
+        for part in read_records(chunks, self.contract.column_names, self.contract.layout, seen):
+            batches.add(landed, part)
+            if batches.full:
+                yield from batches.flush()
+
+
+@dataclass
+class _Object:
+    """What is known of an object while it is read."""
+
+    landed_at: datetime
+    window: datetime
+    seen: Seen
+    outcome: str = ""
+    why: str | None = None
+    flushed: bool = False
+    windows: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Batches:
+    """Rows of many objects on their way into one commit: small objects are filed together, large ones in parts."""
+
+    contract: Contract
+    engine: Engine
+    start: datetime
+    objects: dict[Landed, _Object] = field(default_factory=dict)
+    _waiting: list[tuple[Landed, pl.DataFrame]] = field(default_factory=list)
+
+    def clear(self) -> None:
+        self.objects.clear()
+        self._waiting.clear()
+
+    def begin(self, landed: Landed, landed_at: datetime, seen: Seen) -> None:
+        window = landing_window(landed.key, landed_at, self.contract.grain, self.start)
+        self.objects[landed] = _Object(landed_at, window, seen)
+
+    def add(self, landed: Landed, part: pl.DataFrame) -> None:
+        about = self.objects[landed]
+        provenance = {
+            "_source": pl.lit(landed.key),
+            "_version": pl.lit(landed.version),
+            "_landed_at": pl.lit(about.landed_at, dtype=_TIME),
+            "_window": pl.lit(about.window, dtype=_TIME),
+            "_marker": pl.lit(None, dtype=pl.String),
         }
-        yield self._marker(landed, landed_at, facts, seen)
+        self._waiting.append((landed, part.with_columns(**provenance)))
 
-    def _as_spoilt(self, landed: Landed, seen: Ingestion) -> Iterator[pl.DataFrame]:
-        outcome, why = self.spoilt[landed]
-        facts = {"outcome": outcome, "reason": why, "rows": 0, "windows": []}
-        if outcome == "unreadable":
+    def add_spoilt(self, landed: Landed, outcome: str, why: str) -> None:
+        """An unreadable object is one `_corrupt` record that says why; a gone one is none."""
+        unreadable = outcome == "unreadable"
+        self.begin(landed, landed.landed_at, Seen(rows=int(unreadable)))
+        self.objects[landed].outcome, self.objects[landed].why = outcome, why
+        if unreadable:
             columns = dict.fromkeys((*self.contract.column_names, "_extra"), pl.lit(None, dtype=pl.String))
-            record = pl.DataFrame({"_corrupt": [why], "_line": [1]}).with_columns(**columns)
-            filed = self._filed(record, landed, landed.landed_at)
-            facts |= {"rows": 1, "windows": filed.select(window=named_window(bronze(self.contract)), rows=1).to_dicts()}
-            yield filed
-        yield self._marker(landed, landed.landed_at, facts, seen)
+            self.add(landed, pl.DataFrame({"_corrupt": [why], "_line": [1]}).with_columns(**columns))
 
-    def _filed(self, part: pl.DataFrame, landed: Landed, landed_at: datetime) -> pl.DataFrame:
-        rows = nw.from_native(part.lazy())
-        filed = file_under_window(
-            rows,
-            self.contract,
-            engine=self.engine,
-            landed_at=landed_at,
-            landing_window=self._landing_window(landed, landed_at),
-            start=self.start,
-        )
-        return self._of(
-            landed, landed_at, filed.to_native().collect().with_columns(_marker=pl.lit(None, dtype=pl.String))
-        )
+    def take_back(self, landed: Landed) -> bool:
+        """Forgets the object; false if some of its rows were handed on already."""
+        self._waiting = [(of, part) for of, part in self._waiting if of != landed]
+        about = self.objects.pop(landed, None)
+        return about is None or not about.flushed
 
-    def _marker(self, landed: Landed, landed_at: datetime, facts: dict[str, object], seen: Ingestion) -> pl.DataFrame:
-        seen.outcomes[str(facts["outcome"])] = seen.outcomes.get(str(facts["outcome"]), 0) + 1
-        seen.rows += int(facts["rows"])  # type: ignore[call-overload]
-        seen.windows |= {w["window"] for w in facts["windows"]}  # type: ignore[attr-defined]
-        empty = pl.DataFrame(schema=polars_schema(bronze(self.contract))).clear(1)
-        window = self._landing_window(landed, landed_at)
-        return self._of(
-            landed,
-            landed_at,
-            empty.with_columns(
-                _line=pl.lit(0, dtype=pl.Int64), _window=pl.lit(window), _marker=pl.lit(json.dumps(facts))
-            ),
-        )
+    @property
+    def full(self) -> bool:
+        return sum(part.height for _, part in self._waiting) >= _BATCH_ROWS
 
-    def _of(self, landed: Landed, landed_at: datetime, rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.with_columns(
-            _source=pl.lit(landed.key),
-            _version=pl.lit(landed.version),
-            _landed_at=pl.lit(landed_at.astimezone(UTC), dtype=pl.Datetime("us", "UTC")),
-        )
+    def flush(self) -> Iterator[pl.DataFrame]:
+        """The rows that wait, filed under their windows."""
+        if not self._waiting:
+            return
+        rows = pl.concat([part for _, part in self._waiting]) if len(self._waiting) > 1 else self._waiting[0][1]
+        filed = file_under_window(nw.from_native(rows.lazy()), self.contract, engine=self.engine, start=self.start)
+        frame = filed.to_native().collect()
+        by_key = {(of.key, of.version): of for of, _ in self._waiting}
+        self._waiting.clear()
+        for key, version, window, count in (
+            frame.group_by("_source", "_version", window=named_window(bronze(self.contract))).agg(pl.len()).iter_rows()
+        ):
+            about = self.objects[by_key[key, version]]
+            about.flushed = True
+            about.windows[window] = about.windows.get(window, 0) + count
+        yield frame
 
-    def _landing_window(self, landed: Landed, landed_at: datetime) -> datetime:
-        return landing_window(landed.key, landed_at, self.contract.grain, self.start)
+    def markers(self) -> pl.DataFrame:
+        """The marker of every object."""
+        rows = [
+            {
+                "_source": landed.key,
+                "_version": landed.version,
+                "_line": 0,
+                "_landed_at": about.landed_at,
+                "_window": about.window,
+                "_marker": json.dumps(self._facts(about)),
+            }
+            for landed, about in self.objects.items()
+        ]
+        schema = polars_schema(bronze(self.contract))
+        given = pl.DataFrame(rows, schema={name: schema[name] for name in rows[0]}) if rows else pl.DataFrame()
+        absent = [pl.lit(None, dtype=kind).alias(name) for name, kind in schema.items() if name not in given.columns]
+        return given.with_columns(absent).select(schema.names()) if rows else pl.DataFrame(schema=schema)
+
+    def _facts(self, about: _Object) -> dict[str, object]:
+        return {
+            "outcome": about.outcome or ("ingested" if about.seen.rows else "empty"),
+            "reason": about.why,
+            "rows": about.seen.rows,
+            "missing_columns": list(about.seen.missing_columns),
+            "undeclared": about.seen.undeclared,
+            "windows": [{"window": window, "rows": rows} for window, rows in sorted(about.windows.items())],
+        }
+
+    def add_to(self, done: Ingestion) -> None:
+        """Counts what was committed."""
+        for about in self.objects.values():
+            outcome = str(self._facts(about)["outcome"])
+            done.outcomes[outcome] = done.outcomes.get(outcome, 0) + 1
+            done.rows += about.seen.rows
+            done.windows |= about.windows.keys()

@@ -48,7 +48,7 @@ def gold_asset(answer: Answer, partitions: Partitions) -> dg.AssetsDefinition:
         pool=f"gold_{answer.name}",
     )
     def asset(context: dg.AssetExecutionContext, lake: LakeResource, engine: EngineResource, rules: RulesResource):
-        tables = lake.open(context.run_id)
+        tables = lake.open(context.run.run_id)
         days = sorted(context.partition_keys) if partitions_def else [WHOLE]
         gold = Gold(tables, answer, engine.open(), rules.reject_threshold)
         counts = pl.concat(gold.materialize(days))

@@ -34,15 +34,16 @@ def serve(lake: Lake, lookups: Lookups, served: Served, days: list[str]) -> dict
             items = served.items(by_day[day]) if day in by_day else []
             done[day] = lookups.publish(served.lookup, day, items, version)
     finally:
-        if done:
-            made_from = facts.filter(pl.col("window").is_in(list(done))).select(
+        # A refused day is being served from newer gold: whoever does that records it.
+        if served_days := [day for day, published in done.items() if not published.refused]:
+            made_from = facts.filter(pl.col("window").is_in(served_days)).select(
                 "window",
                 pl.lit("made_from").alias("kind"),
                 pl.lit(gold.name).alias("name"),
                 pl.col("window").alias("at"),
                 "fingerprint",
             )
-            ledger.write(lake, LINEAGE, served.table, list(done), made_from)
+            ledger.write(lake, LINEAGE, served.table, served_days, made_from)
     return done
 
 
@@ -80,7 +81,7 @@ def serving_asset(served: Served, partitions: Partitions) -> dg.AssetsDefinition
             return
         if rules.creates_lookups:
             lookups.ensure(served.lookup)
-        done = serve(lake.open(context.run_id), lookups, served, sorted(context.partition_keys))
+        done = serve(lake.open(context.run.run_id), lookups, served, sorted(context.partition_keys))
         for day, published in done.items():
             context.add_asset_metadata(
                 {"put": published.put, "deleted": published.deleted, "refused": published.refused},

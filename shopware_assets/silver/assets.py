@@ -61,7 +61,7 @@ def silver_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
         pool=f"silver_{contract.name}",
     )
     def asset(context: dg.AssetExecutionContext, lake: LakeResource, engine: EngineResource, rules: RulesResource):
-        tables = lake.open(context.run_id)
+        tables = lake.open(context.run.run_id)
         names = sorted(context.partition_keys) if partitions_def else []
         windows = [contract.grain.parse(name) for name in names] or [None]
         silver_table = Silver(tables, contract, engine.open(), rules.starts_at, feeds(contract.name))

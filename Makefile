@@ -1,0 +1,43 @@
+# Everything a person or a pipeline does here. Needs Linux, make and Python 3.11; uv is installed here where there is none.
+
+UV_VERSION := 0.13.8
+UV := $(or $(shell command -v uv),.bootstrap/bin/uv)
+RUN := $(UV) run --no-sync
+PYTEST := $(RUN) pytest -n 2 --dist loadfile
+
+.PHONY: help install dev test test-full lint bench clean
+.DEFAULT_GOAL := help
+
+help: ## what there is
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+install: | $(UV) ## everything that uv.lock names, into .venv
+	@$(UV) sync --frozen --quiet
+
+dev: install ## stand-ins for AWS, Dagster and a simulator, until Ctrl-C (SHOPWARE_HOME, SHOPWARE_PORT)
+	@$(or $(UV_PROJECT_ENVIRONMENT),.venv)/bin/python -m deploy.dev
+
+test: install ## the tests, without the long ones
+	$(PYTEST) -m "not long"
+
+test-full: test ## all tests
+	$(PYTEST) -m long
+
+lint: install ## style, types and which package may import which
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+bench: install ## speed and memory beside DuckDB and PySpark, into benchmarks/results.md
+	$(RUN) python benchmarks/bench.py
+
+clean: ## removes caches and generated data (not .shopware, which is yours)
+	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .bootstrap benchmarks/data
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# A venv of its own, or a folder of its own where Python has pip but no venv: neither minds a system that manages itself.
+.bootstrap/bin/uv:
+	python3 -m venv .bootstrap && .bootstrap/bin/python -m pip install --quiet uv==$(UV_VERSION) \
+	|| python3 -m pip install --quiet --target .bootstrap uv==$(UV_VERSION) \
+	|| { echo "This Python can install nothing: apt-get install python3-venv, or install uv." >&2; exit 1; }

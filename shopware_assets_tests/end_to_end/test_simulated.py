@@ -1,0 +1,129 @@
+"""Believable dirt from files to answers: late, re-sent, corrected, broken, against the account of what was put in."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from shopware_assets_tests.end_to_end.shopware import Shopware
+from shopware_assets_tests.expected import connect, inventory_current, kpis_sql
+from shopware_assets_tests.simulator import reader
+from simulator import Account, Drop, simulate
+
+MESSY: dict[str, Any] = {"seed": 7, "dirty": 0.06, "late": 0.03, "duplicates": 0.04}
+ASKED: dict[str, dict[str, Any]] = {
+    "shop": {"start": date(2025, 6, 1), "days": 3, "rows": 400},
+    "inventory": {"start": date(2025, 6, 1), "days": 1, "rows": 600},
+}
+
+
+@pytest.fixture(scope="module")
+def delivered() -> dict[str, tuple[list[Drop], Account]]:
+    """The files of both feeds in the order of their landing, and what they hold."""
+    found = {}
+    for feed, asked in ASKED.items():
+        drops, account = simulate(feed, **asked, **MESSY)
+        found[feed] = (sorted(drops, key=lambda drop: (drop.landed_at, drop.key)), account)
+    return found
+
+
+def accounts(delivered: dict[str, tuple[list[Drop], Account]]) -> dict[str, Any]:
+    return {table: counted for _, account in delivered.values() for table, counted in account.tables.items()}
+
+
+def drops(delivered: dict[str, tuple[list[Drop], Account]]) -> list[Drop]:
+    return sorted((drop for found, _ in delivered.values() for drop in found), key=lambda drop: drop.landed_at)
+
+
+def settle(shopware: Shopware, landed: Sequence[Drop]) -> None:
+    for drop in landed:
+        shopware.drop(drop.key, drop.body, drop.landed_at)
+    shopware("settle")
+
+
+def outcomes(shopware: Shopware) -> dict[str, dict[str, int]]:
+    """Per table what the ledger says of its objects; every line balances and nothing is pending."""
+    lines = pl.DataFrame(shopware.json("ledger", "--settled"), infer_schema_length=None)
+    sums = (
+        lines.filter(pl.col("object").is_not_null())
+        .group_by("table")
+        .agg(pl.col("read", "accepted", "rejected", "superseded").sum())
+    )
+    return {row.pop("table"): row for row in sums.iter_rows(named=True)}
+
+
+def names(rows: pl.DataFrame, column: str) -> dict[str, int]:
+    """How many rows name each rule."""
+    return dict(Counter(name for text in rows[column].drop_nulls() for name in text.split(",") if name))
+
+
+def assert_rules(shopware: Shopware, table: str, account: Any) -> None:
+    assert names(shopware.table(f"silver/{table}_rejected"), "_reasons") == account.rules
+    assert names(shopware.table(f"silver/{table}"), "_warnings") == account.warnings
+
+
+def assert_answers(shopware: Shopware, verdicts: dict[str, reader.Verdict]) -> None:
+    """Gold is what separate SQL makes of the rows that a separate reader accepts."""
+    db = connect()
+    for table in ("orders", "order_items", "products"):
+        columns = (*reader.REQUIRED[table], *reader.OPTIONAL[table])
+        rows = [[_text(row.values.get(column)) for column in columns] for row in verdicts[table].accepted]
+        db.register(table, pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row"))
+    for name, key in {"order_kpis_daily": ["order_date"], "category_kpis_daily": ["category", "order_date"]}.items():
+        expected = db.sql(kpis_sql()[name]).pl()
+        made = shopware.table(f"gold/{name}").select(expected.columns).sort(key)
+        assert_frame_equal(made, expected, check_dtypes=False, rel_tol=1e-15, abs_tol=0)
+
+
+def _text(value: object) -> str | None:
+    return value.isoformat() if isinstance(value, datetime) else None if value is None else str(value)
+
+
+def test_landed_at_once(shopware: Shopware, delivered: dict[str, tuple[list[Drop], Account]]) -> None:
+    settle(shopware, drops(delivered))
+    ended = outcomes(shopware)
+    for table, account in accounts(delivered).items():
+        assert account.rejected and account.superseded, "the control: there is something to account for"
+        assert ended[table] == {
+            "read": account.read,
+            "accepted": account.accepted,
+            "rejected": account.rejected,
+            "superseded": account.superseded,
+        }, table
+        assert_rules(shopware, table, account)
+    assert_answers(shopware, reader.judge(reader.newest(drops(delivered))))
+
+    landing = shopware.home / "landing"
+    files = [(drop.key, drop.landed_at, landing / drop.key) for drop in reader.newest(delivered["inventory"][0])]
+    expected = inventory_current(connect(), [file for file in files if file[2].suffix in (".jsonl", ".gz")]).pl()
+    assert_frame_equal(
+        shopware.table("gold/inventory_current").select(expected.columns).sort("product_id", "warehouse_id"),
+        expected,
+        check_dtypes=False,
+    )
+
+
+@pytest.mark.long
+def test_landed_bit_by_bit(shopware: Shopware, delivered: dict[str, tuple[list[Drop], Account]]) -> None:
+    """First drafts are read before their corrections replace them: their rows end as superseded, whatever they were."""
+    landed = drops(delivered)
+    third = len(landed) // 3 + 1
+    for first in range(0, len(landed), third):
+        settle(shopware, landed[first : first + third])
+        ended = outcomes(shopware)
+        done = {table: ended.get(table, {}).get("accepted") for table in accounts(delivered)}
+        met = done == {table: account.accepted for table, account in accounts(delivered).items()}
+        assert met == (first + third >= len(landed)), "the control: the account is met by all files only"
+    for table, account in accounts(delivered).items():
+        superseded = ended[table]["superseded"]
+        assert ended[table]["accepted"] == account.accepted, table
+        assert ended[table]["rejected"] == account.rejected, table
+        assert account.read <= ended[table]["read"] <= account.rows
+        assert superseded == account.superseded + ended[table]["read"] - account.read
+        assert_rules(shopware, table, account)
+    assert any(ended[table]["read"] > account.read for table, account in accounts(delivered).items()), "some drafts are"
+    assert_answers(shopware, reader.judge(reader.newest(landed)))
