@@ -48,8 +48,8 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """A command that runs beside the stand-ins. It is up once it answers HTTP on `port`, if it has one; after SIGTERM it
-    has `grace` seconds."""
+    """A command that runs beside the stand-ins: up once it answers HTTP on `port`, if it has one; killed when it has not
+    ended `grace` seconds after SIGTERM."""
 
     name: str
     command: Sequence[str]
@@ -118,7 +118,7 @@ def run(home: Path, parts: Sequence[Part], env: Mapping[str, str]) -> NoReturn:
 
 
 def _furnish(s3: Server, aws: Server) -> dict[str, str]:
-    """Makes the landing bucket, the topic for alerts and a queue that keeps them; returns the settings that lead there."""
+    """Makes the landing bucket, the topic for alerts and a queue that keeps them; returns the settings for them."""
     objects, topics, queues = client("s3", s3.endpoint), client("sns", aws.endpoint), client("sqs", aws.endpoint)
     with suppress(objects.exceptions.BucketAlreadyOwnedByYou):
         objects.create_bucket(Bucket=BUCKET)

@@ -1,8 +1,8 @@
 """Stand-ins for AWS on this machine: real servers as child processes, for `make dev` and for the tests.
 
-SeaweedFS is S3, moto is SQS, SNS and DynamoDB, DynamoDB Local is DynamoDB where moto is wrong. Each is a context manager
-that gives an address, listens on loopback only, writes only into the folder it is given (its output to `<name>.log`
-there) and is gone at exit, with all that it started, also when this process is killed.
+SeaweedFS is S3; moto is SQS, SNS and DynamoDB; DynamoDB Local is DynamoDB where moto is wrong. Each is a context
+manager that gives an address, listens on loopback only, writes into the folder it is given (its output to `<name>.log`)
+and is gone at exit, with all that it started, also when this process is killed.
 
 Belongs here: starting, waiting and stopping. What is put on the servers is the caller's affair.
 """
@@ -283,7 +283,7 @@ def _server(
     probe: Callable[[str], None],
     span: int = 1,
 ) -> Iterator[Server]:
-    """Runs `command` with the first of `span` ports, `port` or a free one, and waits until `probe` takes its address."""
+    """Runs `command` with the first of `span` ports, `port` or a free one, until `probe` passes on its address."""
     for taken in range(port, port + span) if port else []:
         if not is_free(taken):
             raise NotStarted(f"{name}: port {taken} is taken")

@@ -36,7 +36,7 @@ def tether(grace: float, command: list[str]) -> int:
         command,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=partial(_in_the_child, os.getpid()),  # noqa: PLW1509 (there is one thread)
+        preexec_fn=partial(_in_the_child, os.getpid()),  # safe: there is one thread here
     )
     try:
         select.select([sys.stdin, os.pidfd_open(child.pid)], [], [])

@@ -197,7 +197,7 @@ class _Held:
             length += len(chunk)
             if length > before and length >= max(size, 2 * before):
                 break
-        self.data, self.at = b"".join(pieces), 0
+        self.data, self.at = b"".join(filter(None, pieces)), 0
         return length > before
 
     def skip(self, end: bytes | None) -> str:
@@ -242,6 +242,9 @@ class _Part:
     lines: pl.Series
 
 
+_NOTHING = _Part(b"", pl.Series([], dtype=pl.String))
+
+
 def _part(raw: bytes) -> _Part:
     try:
         if b"\0" not in raw:
@@ -281,24 +284,23 @@ def _parts(held: _Held, size: int) -> Iterator[_Part | str]:
             yield part
 
 
-def _starts(raw: bytes, lines: pl.Series) -> list[int]:
+def _starts(raw: bytes, lines: pl.Series) -> pl.Series:
     """Where each line begins in `raw`, and where the last one ends."""
     returns = len(raw) - lines.str.len_bytes().sum() - len(lines)
     if returns in (0, len(lines)):
         sizes = lines.str.len_bytes() + (1 if returns == 0 else 2)
     else:
         sizes = pl.Series([len(line) + 1 for line in raw.split(b"\n")[:-1]])
-    return [0, *sizes.cum_sum().to_list()]
+    return pl.concat([pl.Series([0], dtype=pl.Int64), sizes.cast(pl.Int64).cum_sum()])
 
 
-def _patched(raw: bytes, starts: Sequence[int], patches: Mapping[int, bytes], lines: int) -> bytes:
+def _patched(raw: bytes, starts: pl.Series, patches: Mapping[int, bytes], lines: int) -> bytes:
     """The first `lines` lines of `raw`, those in `patches` replaced."""
-    view, at = memoryview(raw), 0
-    pieces: list[bytes | memoryview] = []
-    for line in sorted(patches):
-        pieces += [view[at : starts[line]], patches[line]]
-        at = starts[line + 1]
-    return b"".join([*pieces, view[at : starts[lines]]])
+    rows = sorted(patches)
+    begins = [*starts.gather(rows).to_list(), starts[lines]]
+    ends = [0, *starts.gather([row + 1 for row in rows]).to_list()]
+    kept = [memoryview(raw)[end:begin] for end, begin in zip(ends, begins, strict=True)]
+    return b"".join(chain.from_iterable(zip(kept, [*map(patches.__getitem__, rows), b""], strict=True)))
 
 
 def _require_height(frame: pl.DataFrame, rows: int) -> None:
@@ -439,7 +441,7 @@ def _json_frame(raw: bytes, lines: pl.Series, unread: set[int], columns: Sequenc
 
 def _uncertain(raw: bytes, lines: pl.Series, frame: pl.DataFrame, unread: set[int]) -> pl.Series:
     """The rows that may have a repeated or undeclared field, or a nested value, which Polars may print as no JSON."""
-    colons = raw.count(b":") - sum(line.count(":") for line in lines.gather(list(unread)))
+    colons = raw.count(b":") - lines.gather(list(unread)).str.count_matches(":", literal=True).sum()
     nested = b"[" in raw
     if colons == sum(column.count() for column in frame) and not nested:
         return pl.Series([], dtype=pl.UInt32)
@@ -637,44 +639,49 @@ def _csv_patterns(most: int) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 
 def _csv(held: _Held, columns: Sequence[str], seen: Seen, part_bytes: int) -> Iterator[pl.DataFrame]:
     parts = _parts(held, part_bytes)
-    names, rest = _csv_header(parts)
+    names, first = _csv_header(parts)
     if not names:
         return
     seen.missing_columns = tuple(column for column in columns if column not in names)
     if len(seen.missing_columns) == len(columns):
         raise Unreadable(f"Its header names none of the columns: {_listed(names)}.")
-    table = _Csv(names)
-    for part in chain(parts, [""]):
-        raw = part.raw if isinstance(part, _Part) else b""  # an open record does not go on in a line that is too long
-        if rest or raw:
-            whole = part if isinstance(part, _Part) and not rest else _Part(rest + raw, _lines(rest + raw))
-            frame, end = _csv_records(whole, table, columns, last=not raw)
+    table, rest = _Csv(names), b""
+    for part in chain([first], parts, [""]):
+        whole = part if isinstance(part, _Part) else _NOTHING
+        if rest:
+            raw = rest + whole.raw
+            whole = _Part(raw, _lines(raw))
+        if whole.raw:  # a record that is open does not go on in a line that is too long, nor at the end
+            frame, end = _csv_records(whole, table, columns, last=isinstance(part, str))
             rest = whole.raw[end:]
             yield frame
         if isinstance(part, str) and part:
             yield _set_aside(part, columns)
 
 
-def _csv_header(parts: Iterable[_Part | str]) -> tuple[list[str], bytes]:
-    """The names in the header, and the lines behind it; no names if there are only blank lines."""
+def _csv_header(parts: Iterable[_Part | str]) -> tuple[list[str], _Part]:
+    """The names in the header, and what is behind it in its part; no names if there are only blank lines."""
     record, unclosed = _csv_patterns(HEADER_NAMES - 1)
-    header, raw = None, b""
-    for part in parts:
-        if isinstance(part, str):
+    header, raw, part = None, b"", _NOTHING
+    for piece in parts:
+        if isinstance(piece, str):
             raise Unreadable("Its header is too long.")
+        part = piece
         raw = _BLANK_LINES.sub(b"", raw + part.raw)
         header = record.match(raw)
         goes_on = not raw or (raw.count(b"\n") < RECORD_LINES and len(raw) <= RECORD_BYTES and unclosed.match(raw))
         if header or not goes_on:
             break
     if not raw:
-        return [], b""
+        return [], part
     if header is None or header.end() > RECORD_BYTES or header.group().count(b"\n") > RECORD_LINES:
         raise Unreadable("Its header cannot be read: a quote is not closed, or it has too many names.")
     names = [name.strip() for name in _csv_fields(header.group().decode().replace("\0", ""))]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise Unreadable(f"Its header has a name twice: {_listed(twice)}.")
-    return names, raw[header.end() :]
+    rest = raw[header.end() :]
+    lines = part.raw[: len(part.raw) - len(rest)].count(b"\n")
+    return names, _Part(rest, part.lines[lines:])
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -703,7 +710,8 @@ def _csv_records(part: _Part, table: _Csv, columns: Sequence[str], last: bool) -
 
     # Lines that are not plain are replaced, and what they hold is put in their rows afterwards.
     odd = (~plain).arg_true()
-    starts = _starts(raw, lines) if len(odd) else []
+    starts = _starts(raw, lines)
+    places = starts.to_list() if len(odd) else []
     patches: dict[int, bytes] = {}
     read: dict[int, list[str]] = {}
     corrupt: dict[int, str] = {}
@@ -713,11 +721,11 @@ def _csv_records(part: _Part, table: _Csv, columns: Sequence[str], last: bool) -
             continue
         row, fields, following = line - gone, [], line + 1
         if '"' in text:
-            start = starts[line]
-            limit = min(starts[min(line + RECORD_LINES, len(lines))], start + RECORD_BYTES)
+            start = places[line]
+            limit = min(places[min(line + RECORD_LINES, len(lines))], start + RECORD_BYTES)
             record = table.record.match(raw, start, limit)
             if record:
-                following = bisect_left(starts, record.end(), line)
+                following = bisect_left(places, record.end(), line)
                 text = record.group().decode().removesuffix("\n").removesuffix("\r")
                 fields = _csv_fields(text)
             elif not last and limit == len(raw) and table.unclosed.match(raw, start):
@@ -735,8 +743,8 @@ def _csv_records(part: _Part, table: _Csv, columns: Sequence[str], last: bool) -
         patches.update(dict.fromkeys(range(line + 1, following), b""))
         gone += following - line - 1
 
-    end = starts[used] if patches or used < len(lines) else len(raw)
-    if end < len(raw) or patches:
+    end = starts[used]
+    if patches or end < len(raw):
         raw = _patched(raw, starts, patches, used)
     # Polars takes a BOM from the first line.
     frame = pl.read_csv(table.filler + raw, has_header=False, schema=table.schema, empty_string_is_null=False)[1:]

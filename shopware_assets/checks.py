@@ -55,7 +55,7 @@ def silver_checks(contract: Contract) -> list[dg.AssetCheckSpec]:
         dg.AssetCheckSpec(
             VOLUME,
             asset=key,
-            description=f"No window has {_VOLUME_FACTOR} times the rows of the {_VOLUME_WINDOWS} before it, or a fraction of them.",
+            description=f"No window has {_VOLUME_FACTOR} times the rows of those before it, or a fraction.",
         ),
     ]
 

@@ -137,13 +137,15 @@ class Survey:
         ]
         known = pl.col("_known").fill_null(False)
 
+        window = named_window(silver(contract))
+
         def against_parent(rows: pl.LazyFrame, wrong: pl.Expr) -> pl.LazyFrame:
-            return rows.join(parent, on="_key", how="left").filter(wrong).select("window").unique()
+            return rows.join(parent, on="_key", how="left").filter(wrong).select(window=window).unique()
 
         accepted, set_aside = silver(contract), rejected(contract)
-        carried = self.lake.scan(accepted).with_columns(_key=reference.column, window=named_window(accepted))
+        carried = self.lake.scan(accepted).with_columns(_key=reference.column)
         waiting = pl.col("_reasons").str.split(",").list.contains(reference.rule)
-        aside = self._keyed(self.lake.scan(set_aside), contract, reference).with_columns(window=named_window(set_aside))
+        aside = self._keyed(self.lake.scan(set_aside), contract, reference)
         lost = self._superseded(contract, judged)
         found = [
             against_parent(carried, pl.any_horizontal(~known, *changed)),

@@ -31,7 +31,7 @@ def no_account() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not on this machine is behind a proxy that is not there: a call to AWS fails at once, whoever makes it."""
+    """What is not on this machine is behind a proxy that is not there: a call to AWS fails at once."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         value = "127.0.0.1,localhost" if name == "NO_PROXY" else "http://127.0.0.1:9"
         monkeypatch.setenv(name, value)

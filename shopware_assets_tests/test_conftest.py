@@ -22,7 +22,7 @@ def test_no_setting_of_the_person_counts() -> None:
 def test_a_call_to_aws_itself_fails_at_once() -> None:
     with pytest.raises(ProxyConnectionError):
         boto3.client("s3", config=Config(retries={"total_max_attempts": 1})).list_buckets()
-    with pytest.raises(obstore.exceptions.GenericError, match="127.0.0.1:9|tunnel|sending request"):
+    with pytest.raises(obstore.exceptions.GenericError, match="sending request"):
         obstore.list(obstore.store.from_url("s3://somebody/", retry_config={"max_retries": 0})).collect()
-    with pytest.raises(OSError, match="127.0.0.1:9|tunnel|sending request"):
+    with pytest.raises(OSError, match="sending request"):
         deltalake.DeltaTable("s3://somebody/table", storage_options={"max_retries": "0"})

@@ -87,7 +87,7 @@ def ingest(
     stops the others.
     """
     done = Ingestion()
-    for group in _groups(objects):
+    for group in _groups(dict.fromkeys(objects)):
         _Group(lake, landing, contract, group, engine, start).commit(done)
     return done
 
@@ -135,6 +135,7 @@ class _Group:
             return
 
     def _frames(self, batches: "_Batches", handle: DeltaTable | None) -> Iterator[pl.DataFrame] | None:
+        batches.clear()
         known = Known(ingested(self.lake, self.contract, handle=handle))
         todo = [landed for landed in self.objects if not known.holds(landed, landed.landed_at)]
         if not todo:
@@ -142,7 +143,6 @@ class _Group:
         return prefetch(self._read_all(todo, known, batches), ahead=2)
 
     def _read_all(self, todo: list[Landed], known: Known, batches: "_Batches") -> Iterator[pl.DataFrame]:
-        batches.clear()
         for landed in todo:
             if landed not in self.spoilt:
                 try:
@@ -218,8 +218,8 @@ class _Batches:
         self.begin(landed, landed.landed_at, Seen(rows=int(unreadable)))
         self.objects[landed].outcome, self.objects[landed].why = outcome, why
         if unreadable:
-            columns = dict.fromkeys((*self.contract.column_names, "_extra"), pl.lit(None, dtype=pl.String))
-            self.add(landed, pl.DataFrame({"_corrupt": [why], "_line": [1]}).with_columns(**columns))
+            record = {**dict.fromkeys((*self.contract.column_names, "_extra")), "_corrupt": why, "_line": 1}
+            self.add(landed, pl.DataFrame([record], schema={**dict.fromkeys(record, pl.String), "_line": pl.Int64}))
 
     def take_back(self, landed: Landed) -> bool:
         """Forgets the object; false if some of its rows were handed on already."""
@@ -238,12 +238,13 @@ class _Batches:
         rows = pl.concat([part for _, part in self._waiting]) if len(self._waiting) > 1 else self._waiting[0][1]
         filed = file_under_window(nw.from_native(rows.lazy()), self.contract, engine=self.engine, start=self.start)
         frame = filed.to_native().collect()
-        by_key = {(of.key, of.version): of for of, _ in self._waiting}
+        waited = {(of.key, of.version, self.objects[of].landed_at): self.objects[of] for of, _ in self._waiting}
         self._waiting.clear()
-        for key, version, window, count in (
-            frame.group_by("_source", "_version", window=named_window(bronze(self.contract))).agg(pl.len()).iter_rows()
-        ):
-            about = self.objects[by_key[key, version]]
+        identity = ("_source", "_version", "_landed_at")
+        counts = frame.group_by(*identity, *self.contract.partition_columns).agg(pl.len().alias("rows"))
+        named = counts.select(*identity, named_window(bronze(self.contract)).alias("window"), "rows")
+        for *of, window, count in named.iter_rows():
+            about = waited[tuple(of)]
             about.flushed = True
             about.windows[window] = about.windows.get(window, 0) + count
         yield frame

@@ -3,7 +3,7 @@
 The same function serves a first run, a re-run, a backfill, a late file and a changed contract.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,18 +15,11 @@ from resources.lake import Lake, Overtaken
 from resources.prefetch import prefetch
 from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.contract import Contract, text_of
+from shopware_assets.contracts.contract import Contract
 from shopware_assets.contracts.tables import bronze, rejected, silver
 from shopware_assets.ledger import LEDGER, LINEAGE, named_window, window_name
 from shopware_assets.transforms.engine import Engine
-from shopware_assets.transforms.judge import (
-    ACCEPTED,
-    REJECTED,
-    SUPERSEDED,
-    accepted_columns,
-    judge,
-    rejected_columns,
-)
+from shopware_assets.transforms.judge import ACCEPTED, PROVENANCE, REJECTED, SUPERSEDED, Split, split
 
 _BATCH_ROWS = 500_000
 _BATCH_WINDOWS = 1000
@@ -135,27 +128,24 @@ class Silver:
             reference.parent: nw.from_native(self.lake.scan(silver(CONTRACTS[reference.parent])))
             for reference in contract.references
         }
-        judged = (
-            judge(
-                nw.from_native(_with_current(rows, snapshot.markers)),
-                contract,
-                engine=self.engine,
-                start=self.start,
-                parents=parents,
+        parts = split(
+            nw.from_native(_with_current(rows, snapshot.markers)),
+            contract,
+            engine=self.engine,
+            start=self.start,
+            parents=parents,
+        )
+        objects = (*contract.partition_columns, *_OBJECT)
+        read = rows.group_by(objects).agg(read=pl.len().cast(pl.Int64))
+        accepted, set_aside, superseded, read_rows = pl.collect_all([*(part.to_native() for part in parts), read])
+        views = self._views(Split(accepted, set_aside, superseded), shared, names)
+        if not shared.is_empty():
+            here = named_window(table).is_in(names)
+            accepted, set_aside, superseded, read_rows = (
+                frame.filter(here) for frame in (accepted, set_aside, superseded, read_rows)
             )
-            .to_native()
-            .with_columns(window=named_window(table))
-            .collect()
-        )
-        own = judged if shared.is_empty() else judged.filter(pl.col("window").is_in(names))
-        accepted = own.filter(pl.col("_outcome") == ACCEPTED).select("window", *accepted_columns(contract))
-        return Judged(
-            windows,
-            accepted.drop("window"),
-            _verbatim(own.filter(pl.col("_outcome") == REJECTED), contract),
-            self._counts(own),
-            pl.concat([self._feeds(accepted), self._views(judged, shared, names)]),
-        )
+        counts = self._counts(read_rows, accepted, set_aside, superseded, snapshot.markers)
+        return Judged(windows, accepted, set_aside, counts, pl.concat([self._feeds(accepted), views]))
 
     def _shared_keys(self, handle: DeltaTable | None) -> pl.DataFrame:
         """Keys that stand in more than one window (`_key`, `window`); none where keys are unique in a window only."""
@@ -163,16 +153,15 @@ class Silver:
         if contract.event_time is None or contract.key_scope == "window":
             return pl.DataFrame(schema={"_key": pl.String, "window": pl.String})
         keys = self._keyed(self.lake.scan(table, handle=handle).filter(pl.col("_line") > 0))
-        windows = keys.select("_key", window=named_window(table)).unique()
-        return windows.filter(pl.len().over("_key") > 1).collect()
+        windows = keys.select("_key", *contract.partition_columns).unique()
+        return windows.filter(pl.len().over("_key") > 1).select("_key", window=named_window(table)).collect()
 
     def _keyed(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         """The rows with `_key`: the values (not the text) of their key columns; without those that lack one."""
         columns = {column.name: column for column in self.contract.columns}
         parsed = {f"_key_{name}": (name, columns[name].type) for name in self.contract.key}
         typed = self.engine.parse(nw.from_native(rows), parsed).to_native()
-        key = pl.concat_str([pl.col(name).cast(pl.String) for name in parsed], separator="\x1f")
-        return typed.with_columns(_key=key).filter(pl.col("_key").is_not_null())
+        return typed.with_columns(_key=_joined(parsed)).filter(pl.col("_key").is_not_null())
 
     def _rows_of(self, shared: pl.DataFrame, names: list[str], handle: DeltaTable | None) -> pl.LazyFrame:
         """The bronze rows of other windows that have one of the keys."""
@@ -184,44 +173,72 @@ class Silver:
 
     # --- accounting --------------------------------------------------------------------------------------------------
 
-    def _counts(self, judged: pl.DataFrame) -> pl.DataFrame:
+    def _counts(
+        self,
+        read: pl.DataFrame,
+        accepted: pl.DataFrame,
+        set_aside: pl.DataFrame,
+        superseded: pl.DataFrame,
+        markers: pl.DataFrame,
+    ) -> pl.DataFrame:
         """What became of the rows of each window and source object; `read` is counted by itself, never summed up."""
-        reasons = "|".join(reference.rule for reference in self.contract.references)
-        waits = pl.col("_reasons").str.contains(rf"\A(?:{reasons})(?:,(?:{reasons}))*\z") if reasons else pl.lit(False)
-        outcome = pl.col("_outcome")
-        counts = judged.group_by(
-            "window", source="_source", version="_version", landed_at="_landed_at", current="_current"
-        ).agg(
-            read=pl.len().cast(pl.Int64),
-            accepted=(outcome == ACCEPTED).sum().cast(pl.Int64),
-            rejected=(outcome == REJECTED).sum().cast(pl.Int64),
-            superseded=(outcome == SUPERSEDED).sum().cast(pl.Int64),
-            waiting=((outcome == REJECTED) & waits).sum().cast(pl.Int64),
+        objects = [*self.contract.partition_columns, *_OBJECT]
+        rules = "|".join(reference.rule for reference in self.contract.references)
+        waits = pl.col("_reasons").str.contains(rf"\A(?:{rules})(?:,(?:{rules}))*\z") if rules else pl.lit(False)
+        counts = read
+        for name, rows in (
+            ("accepted", accepted),
+            ("rejected", set_aside),
+            ("superseded", superseded),
+            ("waiting", set_aside.filter(waits)),
+        ):
+            found = rows.group_by(objects).agg(pl.len().cast(pl.Int64).alias(name))
+            counts = counts.join(found, on=objects, how="left", nulls_equal=True)
+        named = counts.select(
+            window=named_window(silver(self.contract)),
+            **{column.removeprefix("_"): pl.col(column) for column in _OBJECT},
+            **{name: pl.col(name).fill_null(0) for name in ("read", "accepted", "rejected", "superseded", "waiting")},
+            contract=pl.lit(self.contract.fingerprint),
         )
-        return counts.with_columns(contract=pl.lit(self.contract.fingerprint)).sort("window", "source", "landed_at")
+        identity = ["source", "version", "landed_at"]
+        current = markers.select(*identity, "current").unique(identity)
+        return named.join(current, on=identity, how="left").sort("window", *identity)
 
     def _feeds(self, accepted: pl.DataFrame) -> pl.DataFrame:
         """What the windows give to gold: a fingerprint of the rows of each day, by each column gold reads days by."""
+        partitions = self.contract.partition_columns
         facts = [
             self.engine.fingerprint(
                 nw.from_native(accepted.lazy().filter(pl.col(column).is_not_null()).with_columns(_day=pl.col(column))),
-                by=["window", "_day"],
+                by=[*partitions, "_day"],
             )
             .to_native()
             .select(
-                "window", "fingerprint", kind=pl.lit("feeds"), name=pl.lit(column), at=pl.col("_day").cast(pl.String)
+                "fingerprint",
+                window=named_window(silver(self.contract)),
+                kind=pl.lit("feeds"),
+                name=pl.lit(column),
+                at=pl.col("_day").cast(pl.String),
             )
             for column in self.feeds
         ]
         return pl.concat([_NO_FACTS, *(fact.collect().select(_NO_FACTS.columns) for fact in facts)])
 
-    def _views(self, judged: pl.DataFrame, shared: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    def _views(self, judged: Split, shared: pl.DataFrame, names: list[str]) -> pl.DataFrame:
         """What became of rows whose key stands in two windows: in one (`own`) and, as it sees it, the other (`view`)."""
         if shared.is_empty():
             return _NO_FACTS
-        fate = pl.struct("_source", "_version", "_landed_at", "_line", "_outcome").hash(seed=0)
-        keys = {name: pl.col(text_of(name)) for name in self.contract.key}
-        rows = self._keyed(judged.lazy().select("window", **keys, _row=fate)).select("_key", "window", "_row")
+        window = named_window(silver(self.contract))
+        fates = [
+            # Accepted rows hold values already, the others text.
+            (judged.accepted.lazy().with_columns(_key=_joined(self.contract.key)), ACCEPTED),
+            (self._keyed(judged.rejected.lazy()), REJECTED),
+            (self._keyed(judged.superseded.lazy()), SUPERSEDED),
+        ]
+        rows = pl.concat(
+            rows.select("_key", window=window, _row=pl.struct(*PROVENANCE, pl.lit(fate).alias("_fate")).hash(seed=0))
+            for rows, fate in fates
+        )
         pairs = (
             shared.lazy()
             .join(shared.lazy(), on="_key", suffix="_other")
@@ -254,6 +271,7 @@ class Silver:
         ledger.write(self.lake, LEDGER, accepted_table, names, judged.counts)
 
 
+_OBJECT = ("_source", "_version", "_landed_at")
 _NO_FACTS = pl.DataFrame(schema=dict.fromkeys(("window", "kind", "name", "at", "fingerprint"), pl.String))
 
 
@@ -267,7 +285,6 @@ def _with_current(rows: pl.LazyFrame, markers: pl.DataFrame) -> pl.LazyFrame:
     return rows.join(replaced.unique(), on=keys, how="left").with_columns(pl.col("_current").fill_null(True))
 
 
-def _verbatim(judged: pl.DataFrame, contract: Contract) -> pl.DataFrame:
-    return judged.with_columns(pl.col(text_of(name)).alias(name) for name in contract.column_names).select(
-        rejected_columns(contract)
-    )
+def _joined(columns: Iterable[str]) -> pl.Expr:
+    """The values of a key as one text."""
+    return pl.concat_str([pl.col(name).cast(pl.String) for name in columns], separator="\x1f")

@@ -33,13 +33,14 @@ class Step:
     """One thing that happens, and the commit at which it is killed, if it is.
 
     `arrive`: that many of the objects that are next, and some that came before. `make`: these windows of a table, stale or not.
-    `heal`: of what is stale, the tables with these numbers.
+    `heal`: of what is stale, the tables with these numbers. `settle`: all that is stale, until nothing is.
     """
 
     arrive: int = 0
     again: tuple[int, ...] = ()
     make: tuple[str, tuple[str, ...]] | None = None
     heal: tuple[int, ...] = ()
+    settle: bool = False
     killed_at: int | None = None
     before: bool = True
 
@@ -57,7 +58,7 @@ class History:
 def histories(draw: st.DrawFn, seeds: int) -> History:
     seed = draw(st.integers(0, seeds))
     order = draw(st.permutations(range(len(objects(seed)))))
-    kill = {"killed_at": st.none() | st.integers(0, 9), "before": st.booleans()}
+    kill = {"killed_at": st.none() | st.integers(0, 30), "before": st.booleans()}
     some = st.lists(st.integers(0, len(order) - 1), max_size=3).map(tuple)
     windows = st.sampled_from(sorted(WINDOWS)).flatmap(
         lambda table: st.tuples(st.just(table), st.lists(st.sampled_from(WINDOWS[table]), min_size=1, unique=True).map(tuple))
@@ -65,6 +66,7 @@ def histories(draw: st.DrawFn, seeds: int) -> History:
     step = st.one_of(
         st.builds(Step, arrive=st.integers(1, len(order)), again=some, **kill),
         st.builds(Step, make=windows, **kill),
+        st.builds(Step, settle=st.just(True), **kill),
         st.builds(Step, heal=st.lists(st.integers(0, 6), min_size=1, unique=True).map(tuple), **kill),
     )
     return History(seed, tuple(order), tuple(draw(st.lists(step, max_size=8))))
@@ -101,6 +103,8 @@ def live(told: Story, history: History) -> None:
                 told.ingest(drops[arrived - step.arrive : arrived] + [drops[number] for number in step.again])
             elif step.make:
                 told.make(*step.make)
+            elif step.settle:
+                told.settle()
             else:
                 for number, (table, windows) in enumerate(told.stale()):
                     if number in step.heal:

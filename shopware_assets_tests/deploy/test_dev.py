@@ -53,11 +53,13 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
 
 def test_it_comes_up_alone_and_stops_as_a_whole(brood, home: Path) -> None:
     process = start(brood, home, f"{SHOWING}\n{TICKING}", STUBBORN, AWS_PROFILE="mine", AWS_SESSION_TOKEN="mine")
-    said = read_until(process, "part1 | tick")
+    said = read_until(process, "part0 | {")
+    read_until(process, "part1 | tick")
 
     settings = json.loads((home / "dev.json").read_text())
-    shown = next(line for line in said.splitlines() if "part0 | {" in line)
-    assert json.loads(shown.partition("|")[2]) == {name: value for name, value in settings.items() if "AWS" in name}
+    assert json.loads(said.splitlines()[-1].partition("|")[2]) == {
+        name: value for name, value in settings.items() if "AWS" in name
+    }
 
     s3 = stand_ins.client("s3", settings["AWS_ENDPOINT_URL_S3"])
     bucket, prefix = settings["SHOPWARE_LANDING"].removeprefix("s3://").split("/")

@@ -75,10 +75,11 @@ def test_when_the_tether_itself_is_killed_the_command_is_told(brood) -> None:
 
 
 def test_a_command_started_where_ctrl_c_is_ignored_heeds_it_again(brood) -> None:
-    ignoring = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    ignoring = "import os, signal as s, sys; s.signal(s.SIGINT, s.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
     says = "import signal; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
     process = subprocess.Popen(
         [*python(ignoring), *tethered(says)], env=brood.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert process.wait(10) == 0
-    assert process.stdout and process.stdout.read() == b"True\n"
+    assert process.stdout
+    assert process.stdout.read() == b"True\n"
