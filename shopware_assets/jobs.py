@@ -4,7 +4,7 @@ Dagster resolves no asset job over hours and days together, so both jobs are one
 runs, one after another.
 """
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
@@ -15,6 +15,7 @@ from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.tables import Table, bronze, silver
 from shopware_assets.contracts.windows import Grain
 from shopware_assets.partitions import Partitions
+from shopware_assets.report import tables as lake_tables
 from shopware_assets.serving.tables import SERVED
 from shopware_assets.settle import execute
 from shopware_assets.transforms import ANSWERS
@@ -38,6 +39,12 @@ class RebuildConfig(dg.Config):
     last: str
 
 
+class CompactConfig(dg.Config):
+    """For how many days versions of tables can still be read."""
+
+    keep_days: int = 7
+
+
 def _tables() -> dict[str, tuple[Table, Grain | None]]:
     """Every table that can be made again, in the order of the lineage, with the grain of its partitions."""
     made = {bronze(c).name: (bronze(c), c.grain) for c in CONTRACTS.values()}
@@ -47,7 +54,7 @@ def _tables() -> dict[str, tuple[Table, Grain | None]]:
 
 
 def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
-    """`ingest` and `rebuild`."""
+    """`ingest`, `rebuild` and `compact`."""
 
     @dg.op(description="Ingests what has landed and is not in bronze, of one feed or of all.")
     def ingest_landed(
@@ -77,6 +84,17 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
             if name in config.tables:
                 _run(context, [_request(name, grain, first, last, partitions)])
 
+    @dg.op(description="Merges small files and deletes those no longer needed, table by table.")
+    def compact_tables(context: dg.OpExecutionContext, config: CompactConfig, lake: LakeResource) -> None:
+        tables = lake.open(context.run_id)
+        for table in lake_tables():
+            done = tables.compact(table, timedelta(days=config.keep_days))
+            context.log.info(f"{table.name}: {done}")
+
+    @dg.job(description="Merge small files and delete those that no version of the last days needs.")
+    def compact() -> None:
+        compact_tables()
+
     @dg.job(description="Ingest what has landed (config: feed).", tags={"shopware/kind": "ingest"})
     def ingest() -> None:
         ingest_landed()
@@ -85,7 +103,7 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
     def rebuild() -> None:
         rebuild_range()
 
-    return [ingest, rebuild]
+    return [ingest, rebuild, compact]
 
 
 def _request(name: str, grain: Grain | None, first: datetime, last: datetime, partitions: Partitions) -> Request:
@@ -113,5 +131,12 @@ def all_schedules() -> list[dg.ScheduleDefinition]:
             cron_schedule="5 * * * *",
             default_status=dg.DefaultScheduleStatus.STOPPED,
             description="Ingests at five past every hour, for those who turn the landing sensors off.",
-        )
+        ),
+        dg.ScheduleDefinition(
+            name="compact_nightly",
+            job_name="compact",
+            cron_schedule="30 2 * * *",
+            default_status=dg.DefaultScheduleStatus.STOPPED,
+            description="Merges small files every night.",
+        ),
     ]
