@@ -48,8 +48,8 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """A command that runs beside the stand-ins: up once it answers HTTP on `port`, if it has one; killed when it has not
-    ended `grace` seconds after SIGTERM."""
+    """A command that runs beside the stand-ins. It is up once it answers HTTP on `port`, if it has one, and is killed
+    when still there `grace` seconds after SIGTERM."""
 
     name: str
     command: Sequence[str]

@@ -30,13 +30,13 @@ def stop_with_parent() -> None:
 def tether(grace: float, command: list[str]) -> int:
     """Runs `command` until it ends or standard input does; returns its exit code, or 128 + signal."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # orphans of the command become children of this process
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # not ignored any more by the command either,
+        signal.signal(number, lambda number, _: sys.exit(128 + number))  # as a shell's background jobs ignore Ctrl-C
     child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=partial(_in_the_child, os.getpid()),  # safe: there is one thread here
+        preexec_fn=partial(_before_exec, os.getpid()),  # safe: there is one thread here
     )
     try:
         select.select([sys.stdin, os.pidfd_open(child.pid)], [], [])
@@ -45,11 +45,10 @@ def tether(grace: float, command: list[str]) -> int:
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
-def _in_the_child(parent: int) -> None:
+def _before_exec(parent: int) -> None:
     stop_with_parent()
     if os.getppid() != parent:
         os._exit(1)  # it died before it could be watched
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and hands that down
 
 
 def _end_all(child: subprocess.Popen[bytes], grace: float) -> None:

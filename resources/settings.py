@@ -132,6 +132,7 @@ _DAGSTER: dict[str, Any] = {
         "class": "QueuedRunCoordinator",
         "config": {"dequeue_interval_seconds": 1},
     },
+    "python_logs": {"python_log_level": "WARNING"},
     "telemetry": {"enabled": False},
 }
 """How Dagster runs on one machine."""

@@ -31,6 +31,8 @@ def build_defs(settings: Settings) -> dg.Definitions:
         jobs=all_jobs(partitions),
         schedules=all_schedules(),
         resources=resources_for(settings),
+        # Windows of a table are made one after another anyway: a process for each step would only cost its start.
+        executor=dg.in_process_executor,
     )
 
 

@@ -73,7 +73,6 @@ def execute(job: dg.JobDefinition, instance: dg.DagsterInstance, request: Reques
         instance=instance,
         asset_selection=keys,
         tags={**request.tags, PROCESS: _this_process()},
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         raise_on_error=False,
     )
     return result.success
