@@ -101,13 +101,17 @@ def run(home: Path, parts: Sequence[Part], env: Mapping[str, str]) -> NoReturn:
         aws = stack.enter_context(moto_server(home / "logs"))
         settings = _furnish(s3, aws)
         stack.enter_context(_recorded(settings, home / "dev.json"))
-        everything = {**environment(), **env, **settings, "SHOPWARE_HOME": str(home), "PYTHONUNBUFFERED": "1"}
-        everything["PYTHONWARNINGS"] = (
-            "ignore:Function `dev_command` is superseded"  # by `dg dev`, which starts the same
-        )
+        variables = {
+            **environment(),
+            **env,
+            **settings,
+            "SHOPWARE_HOME": str(home),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded",  # by `dg dev`, which starts the same
+        }
         children: list[Child] = []
         for part in parts:
-            child = running(part.name, part.command, home / "logs", everything, cwd=ROOT, grace=part.grace)
+            child = running(part.name, part.command, home / "logs", variables, cwd=ROOT, grace=part.grace)
             children.append(stack.enter_context(child))
             if part.port:
                 _watch([s3.child, aws.child], children, until=partial(_answers, part.port))
@@ -144,7 +148,8 @@ def _watch(
     while not (until and until()):
         for child in shown:
             for line in child.new_lines():
-                _say(f"{child.name:>9} | {line}")
+                if " - DEBUG - " not in line:  # as Dagster writes each event of each run: the log has them, and the UI
+                    _say(f"{child.name:>9} | {line}")
         for child in [*quiet, *shown]:
             if child.exit_code is not None:
                 raise Stopped(

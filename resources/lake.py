@@ -12,9 +12,10 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -22,8 +23,10 @@ import narwhals as nw
 import obstore
 import polars as pl
 import pyarrow as pa
+from botocore.exceptions import BotoCoreError
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from obstore.auth.boto3 import Boto3CredentialProvider
 
 from resources.settings import Misconfigured
 from shopware_assets.contracts.tables import Table
@@ -141,13 +144,7 @@ class Lake:
                 self._commit(
                     table,
                     handle,
-                    lambda target, properties, stream=stream: write_deltalake(
-                        target,
-                        stream,
-                        mode="append",
-                        writer_properties=_WRITER,
-                        commit_properties=properties,
-                    ),
+                    partial(write_deltalake, data=stream, mode="append", writer_properties=_WRITER),
                     transactions=[Transaction(guard, number + 1)],
                 )
                 return
@@ -184,14 +181,7 @@ class Lake:
             return self._commit(
                 table,
                 handle,
-                lambda target, properties: write_deltalake(
-                    target,
-                    data,
-                    mode="overwrite",
-                    predicate=where,
-                    writer_properties=_WRITER,
-                    commit_properties=properties,
-                ),
+                partial(write_deltalake, data=data, mode="overwrite", predicate=where, writer_properties=_WRITER),
                 windows=windows or (),
             )
         except CommitFailedError as error:
@@ -222,7 +212,7 @@ class Lake:
         self,
         table: Table,
         handle: DeltaTable,
-        write: Callable[[DeltaTable, CommitProperties], None],
+        write: Callable[..., None],
         windows: Sequence[datetime] | None = None,
         transactions: list[Transaction] | None = None,
     ) -> int:
@@ -233,7 +223,7 @@ class Lake:
             facts["shopware.windows"] = json.dumps([*span, len(windows)])
         properties = CommitProperties(custom_metadata=facts, max_commit_retries=_RETRIES, app_transactions=transactions)
         try:
-            write(handle, properties)
+            write(handle, commit_properties=properties)
         except (DeltaError, OSError) as error:
             version = self._version_of(table, write_id, before)
             if version is None:
@@ -301,8 +291,7 @@ class Lake:
         Raises:
             Misconfigured: It cannot be reached, written to, or would lose commits silently.
         """
-        try:
-            store = object_store(self.root, self.options)
+        with self._store() as store:
             probe = f"_shopware_probe/{uuid.uuid4().hex}"
             obstore.put(store, probe, b"first", mode="create")
             try:
@@ -311,26 +300,50 @@ class Lake:
                 return
             finally:
                 obstore.delete(store, probe)
-        except (obstore.exceptions.BaseError, OSError) as error:
-            raise Misconfigured(f"SHOPWARE_LAKE is {self.root!r}, {reason(error)}.") from error
         raise Misconfigured(
             f"SHOPWARE_LAKE is {self.root!r}, whose store overwrites on a create-only PUT: Delta commits would be lost."
         )
 
+    def check_readable(self) -> None:
+        """Checks that the lake can be read, by one quick listing; a folder that is not there yet is an empty lake.
+
+        Raises:
+            Misconfigured: It cannot be reached or read.
+        """
+        if "://" in self.root:
+            with self._store() as store:
+                next(iter(obstore.list(store, chunk_size=1)), None)
+
+    @contextmanager
+    def _store(self) -> Iterator[obstore.store.ObjectStore]:
+        """The store behind the lake; what is wrong with it is said in one sentence."""
+        try:
+            yield object_store(self.root, self.options)
+        except (obstore.exceptions.BaseError, OSError, BotoCoreError) as error:
+            raise Misconfigured(f"SHOPWARE_LAKE is {self.root!r}, {reason(error)}.") from error
+
 
 def object_store(url: str, options: dict[str, str]) -> obstore.store.ObjectStore:
-    """The store behind a folder (made if absent) or s3://bucket/prefix.
+    """The store behind a folder (made if absent) or s3://bucket/prefix. Credentials are found as boto3 finds them.
 
     Raises:
-        Misconfigured: The address is of neither kind.
+        Misconfigured: The address is of neither kind, or no credentials are set.
     """
     if url.startswith("s3://"):
-        retry = {"max_retries": 2, "retry_timeout": timedelta(seconds=8)}
-        client = {key: value for key, value in options.items() if key in ("timeout", "connect_timeout")}
+        retry = {"max_retries": 1, "retry_timeout": timedelta(seconds=5)}
+        client = {key: options[key] for key in ("timeout", "connect_timeout", "allow_http") if key in options}
         clean = {key: value for key, value in options.items() if key not in client}
-        return obstore.store.from_url(url, config=clean, client_options=client, retry_config=retry)
+        try:
+            credentials = Boto3CredentialProvider()
+        except ValueError:
+            raise Misconfigured(
+                f"SHOPWARE_LAKE is {url!r}, and no credentials are set (see AWS_ACCESS_KEY_ID)."
+            ) from None
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        settings: Any = {**clean, "client_options": client, "retry_config": retry, "credential_provider": credentials}
+        return obstore.store.S3Store(bucket, prefix=prefix or None, **settings)
     if "://" in url:
-        raise Misconfigured(f"{url!r} is neither a folder nor s3://bucket/prefix.")
+        raise Misconfigured(f"SHOPWARE_LAKE is {url!r}, which is neither a folder nor s3://bucket/prefix.")
     return obstore.store.LocalStore(url, mkdir=True)
 
 
@@ -344,7 +357,6 @@ def reason(error: BaseException) -> str:
         ("InvalidAccessKeyId", "which refuses the credentials (see AWS_ACCESS_KEY_ID)"),
         ("SignatureDoesNotMatch", "which refuses the credentials (see AWS_SECRET_ACCESS_KEY)"),
         ("AccessDenied", "which denies access to these credentials (see AWS_ACCESS_KEY_ID)"),
-        ("169.254.169.254", "and no credentials are set (see AWS_ACCESS_KEY_ID)"),
         ("Permission denied", "which cannot be written to: permission denied"),
         ("Read-only", "which cannot be written to: read-only file system"),
         ("No space left", "which has no space left"),

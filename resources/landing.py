@@ -52,7 +52,18 @@ class Gone(Exception):
 class Landing(Protocol):
     """Where sources drop objects."""
 
-    root: str
+    @property
+    def root(self) -> str:
+        """The address of landing."""
+        ...
+
+    def check_readable(self) -> None:
+        """Checks, quickly, that landing can be listed.
+
+        Raises:
+            Misconfigured: It cannot.
+        """
+        ...
 
     def pages(self, prefix: str, after: str = "") -> Iterator[list[Landed]]:
         """The objects below the folder `prefix` in pages, in the order of their keys, from the key after `after`.
@@ -102,9 +113,12 @@ class FolderLanding:
 
     root: str
 
-    def pages(self, prefix: str, after: str = "") -> Iterator[list[Landed]]:
+    def check_readable(self) -> None:
         if not Path(self.root).is_dir():
             raise Misconfigured(f"SHOPWARE_LANDING is {self.root!r}, which is not a folder.")
+
+    def pages(self, prefix: str, after: str = "") -> Iterator[list[Landed]]:
+        self.check_readable()
         keys = sorted(key for key in self._keys(prefix) if key > after)
         for first in range(0, len(keys), _PAGE):
             yield [landed for key in keys[first : first + _PAGE] if (landed := self.find(key))]
@@ -190,6 +204,12 @@ class S3Landing:
     def _full(self, key: str) -> str:
         prefix = urlparse(self.root).path.strip("/")
         return f"{prefix}/{key}" if prefix else key
+
+    def check_readable(self) -> None:
+        try:
+            self._s3.list_objects_v2(Bucket=self._bucket, Prefix=self._full(""), MaxKeys=1)
+        except (BotoCoreError, ClientError) as error:
+            raise self._unusable(error) from error
 
     def pages(self, prefix: str, after: str = "") -> Iterator[list[Landed]]:
         skip = len(self._full(""))

@@ -1,45 +1,79 @@
 """SQL over the lake: one read-only statement, on a folder and on S3 alike, by the engine that comes with deltalake."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Iterable
 
 import polars as pl
+import pyarrow as pa
 import sqlglot
-from deltalake import DeltaTable, QueryBuilder
+from deltalake import QueryBuilder
 from deltalake.exceptions import DeltaError
 from sqlglot import exp
+
+from resources.lake import Lake, polars_schema
+from shopware_assets.contracts.tables import Table
 
 
 class Refused(Exception):
     """The statement is not one that may be run, or cannot be; one sentence says why."""
 
 
-def query(sql: str, tables: Mapping[str, Callable[[], DeltaTable | None]]) -> pl.DataFrame:
+def query(sql: str, lake: Lake, tables: Iterable[Table]) -> pl.DataFrame:
     """The result of one SELECT, SHOW, DESCRIBE or EXPLAIN.
 
     Args:
-        tables: What opens each table, by its name in SQL (`gold.order_kpis_daily`). Only those that the statement
-            names are opened, and of their files only those it needs are read.
+        tables: What can be named, as `gold.order_kpis_daily`. Only tables that the statement names are opened, and of
+            their files only those it needs are read. One that was never written has no rows.
 
     Raises:
         Refused: It would change something, is more than one statement, or is not understood.
     """
     statement = _read_only(_one(sql), sql)
     named = {".".join(part.name for part in table.parts).lower() for table in statement.find_all(exp.Table)}
-    wanted = tables if isinstance(statement, exp.Command) else {n: t for n, t in tables.items() if n in named}
+    by_name = {table.name.replace("/", "."): table for table in tables}
+    wanted = by_name if isinstance(statement, exp.Command) else {n: t for n, t in by_name.items() if n in named}
     engine = QueryBuilder()
     try:
         list(engine.execute("SET datafusion.catalog.information_schema = true"))
-        for schema in sorted({name.split(".")[0] for name in tables if "." in name}):
+        for schema in sorted({name.split(".")[0] for name in by_name if "." in name}):
             list(engine.execute(f"CREATE SCHEMA {schema}"))
-        for name, open_table in wanted.items():
-            if table := open_table():
-                engine.register(name, table)
-        return pl.DataFrame(engine.execute(sql.strip().rstrip(";")).read_all())
+        for name, table in wanted.items():
+            if handle := lake.open(table):
+                engine.register(name, handle)
+            else:
+                list(engine.execute(f"CREATE TABLE {name} ({_columns(table)})"))
+        result = engine.execute(sql.strip().rstrip(";"))
+        _check_columns(pa.schema(result.schema))
+        return pl.DataFrame(result.read_all())
     except DeltaError as error:
         raise Refused(str(error).removeprefix("Generic DeltaTable error: ")) from None
 
 
-def _one(sql: str) -> exp.Expression:
+def _check_columns(schema: pa.Schema) -> None:
+    """Refuses what a frame cannot hold."""
+    if twice := [name for name, count in Counter(schema.names).items() if count > 1]:
+        raise Refused(f"Several columns are called {twice[0]}: give them names with AS.")
+    if intervals := [field.name for field in schema if pa.types.is_interval(field.type)]:
+        raise Refused(f"{intervals[0]} is an interval: cast it to VARCHAR.")
+
+
+def _columns(table: Table) -> str:
+    return ", ".join(f'"{name}" {_SQL_TYPES[dtype.base_type()]}' for name, dtype in polars_schema(table).items())
+
+
+_SQL_TYPES = {
+    pl.String: "VARCHAR",
+    pl.Int32: "INT",
+    pl.Int64: "BIGINT",
+    pl.Float64: "DOUBLE",
+    pl.Boolean: "BOOLEAN",
+    pl.Date: "DATE",
+    pl.Datetime: "TIMESTAMP",
+    pl.Decimal: "DECIMAL(18, 4)",
+}
+
+
+def _one(sql: str) -> exp.Expr:
     try:
         statements = [statement for statement in sqlglot.parse(sql, dialect="postgres") if statement is not None]
     except sqlglot.errors.SqlglotError as error:
@@ -49,7 +83,7 @@ def _one(sql: str) -> exp.Expression:
     return statements[0]
 
 
-def _read_only(statement: exp.Expression, sql: str) -> exp.Expression:
+def _read_only(statement: exp.Expr, sql: str) -> exp.Expr:
     """The statement, or what it explains or describes, if that only reads; EXPLAIN ANALYZE runs what it explains."""
     words = sql.split()
     first = words[0].upper()

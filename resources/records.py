@@ -260,6 +260,12 @@ def _lines(raw: bytes) -> pl.Series:
     return pl.read_lines(raw)["line"]
 
 
+def _without_blanks(part: _Part) -> _Part:
+    lines = part.lines.filter(part.lines.str.strip_chars(" \t\r") != "")
+    # With CRLF, because a line may have another CR at its end.
+    return _Part("".join(line + "\r\n" for line in lines.to_list()).encode(), lines)
+
+
 def _parts(held: _Held, size: int) -> Iterator[_Part | str]:
     """Lines of about `size` bytes together; in place of one that is too long its text, shortened."""
     size = min(size, RECORD_BYTES)
@@ -375,8 +381,7 @@ def _json_lines(part: _Part, columns: Sequence[str]) -> pl.DataFrame:
     odd = (~(lines.str.starts_with("{") & lines.str.ends_with("}"))).arg_true()
     stripped = lines.gather(odd).str.strip_chars(" \t\r")
     if (stripped == "").any():
-        lines = lines.filter(lines.str.strip_chars(" \t\r") != "")
-        return _json_lines(_Part("".join(line + "\n" for line in lines).encode(), lines), columns)
+        return _json_lines(_without_blanks(part), columns)
     unread = set(odd.filter(~(stripped.str.starts_with("{") & stripped.str.ends_with("}"))))
     if b"\0" in raw:
         unread.update(lines.str.contains("\0", literal=True).arg_true())
@@ -567,7 +572,8 @@ def _next_value(data: bytes, at: int, array: bool, first: bool) -> tuple[int, in
 
 
 def _float(text: str) -> float:
-    if math.isinf(value := float(text)) or abs(int(text.lower().partition("e")[2] or 0)) >= 10**11:
+    exponent = int(text.lower().partition("e")[2] or 0)
+    if math.isinf(value := float(text)) or abs(exponent) >= 10 * (2**32 + 1):
         raise ValueError
     return value
 
@@ -708,8 +714,12 @@ def _csv_records(part: _Part, table: _Csv, columns: Sequence[str], last: bool) -
     if len(table.names) == 1:
         plain &= lines.str.strip_chars(" \t\r") != ""
 
-    # Lines that are not plain are replaced, and what they hold is put in their rows afterwards.
     odd = (~plain).arg_true()
+    if b'"' not in raw and (lines.gather(odd).str.strip_chars(" \t\r") == "").any():
+        frame, _ = _csv_records(_without_blanks(part), table, columns, last)
+        return frame, len(raw)
+
+    # Lines that are not plain are replaced, and what they hold is put in their rows afterwards.
     starts = _starts(raw, lines)
     places = starts.to_list() if len(odd) else []
     patches: dict[int, bytes] = {}

@@ -116,7 +116,8 @@ def storage_options(url: str, encryption: str = "", kms_key: str = "") -> dict[s
     """
     if urlparse(url).scheme != "s3":
         return {}
-    options = {"timeout": "60s", "connect_timeout": "3s"}
+    # An endpoint without TLS is one that somebody has set (a stand-in): no second switch for it.
+    options = {"timeout": "60s", "connect_timeout": "3s", "allow_http": "true"}
     if encryption:
         options["aws_server_side_encryption"] = encryption
     if kms_key:

@@ -49,8 +49,8 @@ def facts(
             f"given_up:{digest(request.assets)}:{request.missing(request.windows)}",
             "run_failed",
             request.assets[0],
-            f"{request.about}, {' to '.join(request.span)}: three runs failed.",
-            "The runs' logs say why; `shopware settle` tries again.",
+            f"{request}: three runs failed.",
+            "The runs' logs say why; `shopware settle` tries again, and prints it.",
         )
         for request in given_up
     )
@@ -151,7 +151,7 @@ def tell_settled(lake: Lake, notifications: Notifications, contracts: Sequence[C
         part = lines.filter(pl.col("landing_window").is_between(first, last))
         sums = {name: int(part[name].sum()) for name in ("rows", "accepted", "rejected", "superseded")}
         days = part["days"].explode().drop_nulls().n_unique()
-        span = f"{grain.name(first)} to {grain.name(last)}" if first < last else grain.name(first)
+        span = f"{grain.label(first)} to {grain.label(last)}" if first < last else grain.label(first)
         text = (
             f"{part.height} files, {sums['rows']} rows read, {sums['accepted']} accepted, {sums['rejected']} rejected, "
             f"{sums['superseded']} superseded, {days} gold days renewed."

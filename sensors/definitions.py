@@ -21,7 +21,7 @@ def _result(admitted: Admitted, cursor: str) -> dg.SensorResult:
     """What is to be run, or why nothing is."""
     if admitted.ask:
         return dg.SensorResult(run_requests=[request.as_run_request() for request in admitted.ask], cursor=cursor)
-    given_up = [f"{request.about} {' to '.join(request.span)}" for request in admitted.given_up]
+    given_up = [str(request) for request in admitted.given_up]
     words = [f"{len(admitted.under_way)} ranges under way."] if admitted.under_way else []
     words += [f"Given up after three attempts: {'; '.join(given_up)}."] if given_up else []
     return dg.SensorResult(skip_reason=" ".join(words) or "Nothing to do.", cursor=cursor)

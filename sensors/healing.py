@@ -19,8 +19,8 @@ def wanted(survey: Survey, partitions: Partitions, serves: bool) -> Iterable[Req
     silver = list(survey.silver())
     gold = list(survey.gold(silver))
     for stale in silver:
-        assets = (stale.table.name, f"{stale.table.name}_rejected")
-        yield from _requests(assets, stale.table, stale.windows, partitions, version)
+        pair = (stale.table.name, f"{stale.table.name}_rejected")
+        yield from _requests(pair, stale.table, stale.windows, partitions, version)
     for assets, stale in _together(gold, serves):
         yield from _requests(assets, stale.table, stale.windows, partitions, version)
     for stale in survey.serving(gold) if serves else ():
@@ -49,12 +49,12 @@ def _requests(
     def missing(names: Sequence[str]) -> str:
         return digest((version, *names))
 
-    about = f"{len(present)} stale windows of {table.name}"
     if table.grain is None:
-        yield Request(assets, (), missing, about)
+        yield Request(assets, (), missing, table.name)
         return
     grain = table.grain
     for first, last in contiguous(map(grain.parse, present), grain, _BRIDGE[grain]):
-        named = [name for name in present if grain.name(first) <= name <= grain.name(last)]
+        named = [name for name in present if grain.label(first) <= name <= grain.label(last)]
         for start in range(0, len(named), _WINDOWS):
-            yield Request(assets, tuple(named[start : start + _WINDOWS]), missing, about)
+            part = tuple(named[start : start + _WINDOWS])
+            yield Request(assets, part, missing, f"{table.name}, windows: {len(part)}")

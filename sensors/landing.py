@@ -109,7 +109,7 @@ def _parts(ordered: list[datetime], windows: dict[datetime, list[tuple[str, Land
 
 def _request(part: list[datetime], windows: dict[datetime, list[tuple[str, Landed]]], grain: Grain) -> Request:
     tables = [name for name in CONTRACTS if any(table == name for window in part for table, _ in windows[window])]
-    named = {grain.name(window): windows[window] for window in part}
+    named = {grain.label(window): windows[window] for window in part}
     count = sum(len(objects) for objects in named.values())
     return Request(
         assets=tuple(
@@ -119,5 +119,5 @@ def _request(part: list[datetime], windows: dict[datetime, list[tuple[str, Lande
         missing=lambda names: digest(
             (landed.key, landed.version) for name in names for _, landed in named.get(name, ())
         ),
-        about=f"{count} objects of {', '.join(tables)}",
+        about=f"{', '.join(tables)}, objects: {count}",
     )

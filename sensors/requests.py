@@ -42,6 +42,10 @@ class Request:
     about: str = field(default="", compare=False)
     attempt: int = 1
 
+    def __str__(self) -> str:
+        first, last = self.span
+        return self.about + (f", {first} to {last}" if first < last else f", {first}" if first else "")
+
     @property
     def span(self) -> tuple[str, str]:
         return (self.windows[0], self.windows[-1]) if self.windows else ("", "")

@@ -5,20 +5,27 @@ rules look at several rows; `volume` compares a window with those before it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 import narwhals as nw
 import polars as pl
+from polars._typing import PolarsDataType
 
 from resources.lake import Lake
 from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.contract import Contract, Severity
+from shopware_assets.contracts.contract import Contract, Rule, Severity, TableRule
 from shopware_assets.contracts.tables import Table, bronze, rejected, silver
 from shopware_assets.ledger import named_window
 from shopware_assets.transforms.shop_rules import TABLE_RULES
 
-BROKEN = {"rule": pl.String, "window": pl.String, "rows": pl.Int64, "sample": pl.List(pl.String)}
+BROKEN: dict[str, PolarsDataType] = {
+    "rule": pl.String,
+    "window": pl.String,
+    "rows": pl.Int64,
+    "sample": pl.List(pl.String),
+}
 
 BOOKS = "books_balance"
 VOLUME = "volume"
@@ -42,7 +49,7 @@ def bronze_checks(contract: Contract) -> list[dg.AssetCheckSpec]:
 
 def silver_checks(contract: Contract) -> list[dg.AssetCheckSpec]:
     key = ["silver", contract.name]
-    rules = (*contract.rules, *contract.references_as_rules, *contract.table_rules)
+    rules: tuple[Rule | TableRule, ...] = (*contract.rules, *contract.references_as_rules, *contract.table_rules)
     by_rule = [
         dg.AssetCheckSpec(rule.name, asset=key, description=rule.description, metadata={"severity": str(rule.severity)})
         for rule in rules
@@ -60,14 +67,14 @@ def silver_checks(contract: Contract) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def columns_complete(contract: Contract, markers: pl.DataFrame) -> tuple[bool, dict[str, object]]:
+def columns_complete(contract: Contract, markers: pl.DataFrame) -> tuple[bool, dict[str, Any]]:
     """Whether every object had all columns; otherwise which lacked which."""
     lacking = markers.filter(pl.col("missing_columns").list.len() > 0)
     missing = sorted(set(lacking["missing_columns"].explode().drop_nulls()))
     return lacking.is_empty(), {"missing": ", ".join(missing), "objects": lacking["source"].head(_SAMPLE).to_list()}
 
 
-def no_undeclared(markers: pl.DataFrame) -> tuple[bool, dict[str, object]]:
+def no_undeclared(markers: pl.DataFrame) -> tuple[bool, dict[str, Any]]:
     """Whether no record had fields that the contract does not name."""
     records = int(markers["undeclared"].sum())
     return records == 0, {
@@ -141,18 +148,17 @@ def books(lake: Lake, contract: Contract) -> pl.DataFrame:
         .group_by("window")
         .agg(pl.col("read", "accepted", "rejected", "superseded").sum())
     )
-    stored = (
-        _stored(lake, bronze(contract), "bronze"),
-        _stored(lake, table, "stored_accepted"),
-        _stored(lake, rejected(contract), "stored_rejected"),
-    )
-    for rows in stored:
+    for rows in (
+        stored(lake, bronze(contract), "bronze"),
+        stored(lake, table, "stored_accepted"),
+        stored(lake, rejected(contract), "stored_rejected"),
+    ):
         booked = booked.join(rows, on="window", how="full", coalesce=True)
     return booked.fill_null(0)
 
 
-def _stored(lake: Lake, table: Table, name: str) -> pl.DataFrame:
-    """Rows of each window, from the log alone where it can tell them from markers (which have no window)."""
+def stored(lake: Lake, table: Table, name: str = "rows") -> pl.DataFrame:
+    """Rows of each `window`, from the log alone where it can tell them from markers (which have no window)."""
     if table.grain is None and "_marker" in table.columns:
         rows = lake.scan(table).filter(pl.col("_line") > 0).select(pl.len().cast(pl.Int64).alias("rows")).collect()
     else:
@@ -189,7 +195,7 @@ def evaluate(
     key: Sequence[str],
     name: str,
     severity: Severity,
-    failing: Mapping[str, Mapping[str, object]],
+    failing: Mapping[str, Mapping[str, Any]],
     windows: Sequence[str],
     command: str,
 ) -> Iterator[dg.AssetCheckResult]:
@@ -217,9 +223,9 @@ def evaluate(
                     partition=window,
                 )
             )
-    rows = sum(int(facts.get("rows", 1)) for facts in failing.values())  # type: ignore[call-overload]
+    rows = sum(int(facts.get("rows", 1)) for facts in failing.values())
     first = next(iter(failing.values()), {})
-    metadata: dict[str, object] = {"rows": rows, "windows": len(failing)}
+    metadata: dict[str, Any] = {"rows": rows, "windows": len(failing)}
     if failing:
         metadata |= {"example": dg.MetadataValue.json({**first}), "show": dg.MetadataValue.md(f"`{command}`")}
     yield dg.AssetCheckResult(

@@ -6,7 +6,6 @@ Each command is a few lines around a function that has a home elsewhere; what is
 
 import json
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,10 +20,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from resources.lake import Lake
 from resources.landing import Landing
 from resources.settings import Misconfigured, Settings, prepare_home, read_settings
 from resources.world import resources_for
-from shopware_assets import ledger, report
+from shopware_assets import display, ledger, report
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.tables import silver
 
@@ -36,6 +36,9 @@ class Format(StrEnum):
     table = "table"
     csv = "csv"
     json = "json"
+
+
+FormatOption = Annotated[Format, typer.Option("--format", help="table for people; csv and json for programs.")]
 
 
 def _fail(message: str, code: int) -> typer.Exit:
@@ -53,14 +56,26 @@ def _world() -> Iterator[tuple[Settings, dict]]:
         raise _fail(str(error), 2) from None
 
 
-def _show(frame: pl.DataFrame, form: Format = Format.table) -> None:
+def _lake(resources: dict) -> Lake:
+    """The lake, which can be read."""
+    lake = resources["lake"].open()
+    lake.check_readable()
+    return lake
+
+
+def _show(frame: pl.DataFrame, form: Format = Format.table, *, thousands: bool = False) -> None:
     if form is Format.csv:
-        sys.stdout.write(frame.write_csv())
+        lines = display.as_csv(frame)
     elif form is Format.json:
-        sys.stdout.write(frame.write_json() + "\n")
+        lines = display.as_json(frame)
     else:
-        with pl.Config(tbl_rows=-1, tbl_cols=-1, fmt_str_lengths=200, tbl_width_chars=report.width(), **report.STYLE):
-            print(frame)
+        lines = display.for_people(frame, display.terminal_width(), thousands=thousands)
+    for line in lines:
+        print(line)
+
+
+def _say(line: str) -> None:
+    out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -119,40 +134,35 @@ def land(
         for file in files:
             key = f"{prefix.strip('/')}/{file.name}"
             landing.put(key, file.read_bytes())
-            out.print(f"{key}  {file.stat().st_size:,} bytes", highlight=False, markup=False)
+            _say(f"{key}  {file.stat().st_size:,} bytes")
 
 
 @app.command()
 def settle() -> None:
     """Run, in this process, all that the sensors ask for, until they ask for nothing more."""
-    import dagster as dg
-
-    from sensors.watch import Watch
-    from shopware_assets.definitions import build_defs
-    from shopware_assets.partitions import Partitions
-    from shopware_assets.settle import settle as settle_all
-
-    logging.getLogger("dagster").setLevel(logging.ERROR)
     with _world() as (settings, resources):
         home = prepare_home(settings)
-        lake = resources["lake"].open()
+        lake, landing = resources["lake"].open(), resources["landing"].open()
         lake.check_store()
-        watch = Watch(
-            lake,
-            resources["landing"].open(),
-            resources["engine"].open(),
-            resources["rules"],
-            Partitions(settings.starts_at),
-        )
+        landing.check_readable()
+
+        # Only now, because they take a second, and need settings that are right.
+        import dagster as dg
+
+        from sensors.watch import Watch
+        from shopware_assets.definitions import build_defs
+        from shopware_assets.partitions import Partitions
+        from shopware_assets.settle import settle as settle_all
+
+        logging.getLogger("dagster").setLevel(logging.ERROR)
+        watch = Watch(lake, landing, resources["engine"].open(), resources["rules"], Partitions(settings.starts_at))
         job = build_defs(settings).resolve_implicit_global_asset_job_def()
         with dg.DagsterInstance.from_config(str(home)) as instance, _progress() as progress:
             settled = settle_all(job, instance, watch, resources["notifications"], progress)
         for line in report.after_settling(lake, settings.reject_threshold):
-            out.print(line, highlight=False, markup=False, soft_wrap=True)
-        if settled.given_up:
-            for request in settled.given_up:
-                err.print(f"Not done after three attempts: {request.about} {' to '.join(request.span)}", style="red")
-            raise typer.Exit(1)
+            _say(line)
+        if settled.undone:
+            raise _fail("\n".join(settled.undone), 1)
 
 
 @contextmanager
@@ -173,17 +183,18 @@ def _progress() -> Iterator[Callable[[str, int], None]]:
 @app.command()
 def sql(
     statement: Annotated[str, typer.Argument(help="One SELECT, SHOW, DESCRIBE or EXPLAIN.")],
-    form: Annotated[Format, typer.Option("--format")] = Format.table,
+    form: FormatOption = Format.table,
 ) -> None:
-    """Query bronze.x, silver.x, silver.x_rejected, gold.x and ledger."""
+    """Query bronze.x, silver.x, silver.x_rejected, gold.x, ledger and lineage.
+
+    As csv and json every value is whole: decimals as exact text, times in ISO 8601.
+    """
     from resources.query import Refused, query
 
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
     with _world() as (_, resources):
-        lake = resources["lake"].open()
-        tables = {table.name.replace("/", "."): lambda table=table: lake.open(table) for table in report.tables()}
         try:
-            _show(query(statement, tables), form)
+            _show(query(statement, _lake(resources), report.tables()), form)
         except Refused as error:
             raise _fail(str(error), 2) from None
 
@@ -193,16 +204,17 @@ def rejects(
     table: Annotated[str, typer.Argument(help="silver/orders, for example.")],
     rule: Annotated[str, typer.Option(help="Only rows that broke this rule.")] = "",
     source: Annotated[str, typer.Option(help="Only rows of objects whose key contains this.")] = "",
-    limit: Annotated[int, typer.Option(min=1)] = 20,
-    form: Annotated[Format, typer.Option("--format")] = Format.table,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 20,
+    form: FormatOption = Format.table,
 ) -> None:
     """Show rows that were set aside: the rules each broke, its text, its file and line."""
     with _world() as (_, resources):
         contract = _contract(table)
         if rule and rule not in contract.rule_severities:
             raise _fail(f"{table} has no rule {rule!r}; it has {', '.join(contract.rule_severities)}.", 2)
-        rows = report.rejects(resources["lake"].open(), contract, rule, source, limit)
-        _show(rows, form)
+        rows, found = report.rejects(_lake(resources), contract, rule, source, limit)
+        _show(report.readable_rejects(rows) if form is Format.table else rows, form)
+        err.print(f"{rows.height:,} of {found:,} rejected rows.", highlight=False)
 
 
 @app.command("ledger")
@@ -210,7 +222,7 @@ def show_ledger(
     feed: Annotated[str, typer.Option(help="Only tables of this feed.")] = "",
     source: Annotated[str, typer.Option(help="Only objects whose key contains this.")] = "",
     settled: Annotated[bool, typer.Option("--settled", help="Exit 1 also when a row is pending.")] = False,
-    form: Annotated[Format, typer.Option("--format")] = Format.table,
+    form: FormatOption = Format.table,
 ) -> None:
     """Show what became of every row: read = accepted + rejected + superseded + pending, per object and per window."""
     with _world() as (_, resources):
@@ -219,17 +231,20 @@ def show_ledger(
             raise _fail(
                 f"There is no feed {feed!r}; there are {', '.join(sorted({c.feed for c in CONTRACTS.values()}))}.", 2
             )
-        lake = resources["lake"].open()
-        objects, windows = report.ledger_lines(lake, contracts, source)
-        _show(objects, form)
-        if form is Format.table and not source:
-            _show(windows, form)
-        wrong = objects.filter(~pl.col("balances")).height + windows.filter(~pl.col("balances")).height
-        pending = int(objects["pending"].sum())
+        lines = report.ledger_lines(_lake(resources), contracts, source)
+        objects, windows = report.readable_ledger(lines)
+        if form is Format.table:
+            for part in (objects, windows):
+                if not part.is_empty():
+                    _show(part, thousands=True)
+                    print()
+        else:
+            _show(lines, form)
+        wrong, pending = lines.filter(~pl.col("balances")).height, int(objects["pending"].sum())
         err.print(
-            f"{objects.height:,} objects, {windows.height:,} windows: "
-            + (f"{wrong:,} lines do not balance." if wrong else "all lines balance.")
-            + (f" {pending:,} rows pending." if pending else ""),
+            f"Objects: {objects.height:,}, windows: {windows.height:,}. "
+            + (f"Lines that do not balance: {wrong:,}." if wrong else "All lines balance.")
+            + (f" Rows pending: {pending:,}." if pending else ""),
             highlight=False,
         )
         if wrong or (settled and pending):
@@ -244,23 +259,27 @@ def allow(
     """Let a held window through as it is now; gold goes on with the next settling."""
     with _world() as (settings, resources):
         contract = _contract(table)
-        lake = resources["lake"].open()
+        lake = _lake(resources)
         held = ledger.held_windows(lake, settings.reject_threshold)
         if (silver(contract).name, window) not in set(held.select("table_name", "window").iter_rows()):
             names = ", ".join(f"{t} {w}" for t, w in held.select("table_name", "window").iter_rows()) or "none"
             raise _fail(f"{table} {window} is not held. Held: {names}.", 2)
         ledger.allow(lake, silver(contract), window)
-        out.print(f"{table} {window} is let through until its objects change.", highlight=False)
+        _say(f"{silver(contract).name} {window} is let through until its objects change.")
 
 
 @app.command()
-def status(form: Annotated[Format, typer.Option("--format")] = Format.table) -> None:
+def status(form: FormatOption = Format.table) -> None:
     """Show every table: windows, rows, rejected share, newest window, last commit, size."""
     with _world() as (settings, resources):
-        lake = resources["lake"].open()
-        _show(report.status(lake), form)
+        lake = _lake(resources)
+        lines = report.status(lake)
+        if form is not Format.table:
+            _show(lines, form)
+            return
+        _show(report.readable_status(lines), thousands=True)
         for line in report.after_settling(lake, settings.reject_threshold)[1:]:
-            out.print(line, highlight=False, markup=False, soft_wrap=True)
+            _say(line)
 
 
 def _contract(table: str):

@@ -1,8 +1,8 @@
 """How rows look to a person and to a program. Knows nothing of what the rows mean.
 
-A person gets a table where it fits the terminal, otherwise a block of `name: value` for each row; nothing is cut off. A
-program gets every value in full: decimals as exact text, because readers of JSON numbers make doubles of them; times
-in ISO 8601, UTC; NULL as null or as an empty field.
+A person gets a table where it fits the terminal, otherwise a block of `name: value` for each row; only long text is
+cut, and says so. A program gets every value in full: decimals as exact text, because readers of JSON numbers make
+doubles of them; times in ISO 8601, UTC; NULL as null or as an empty field.
 """
 
 import csv
@@ -20,6 +20,7 @@ import polars as pl
 from rich.cells import cell_len
 
 _GAP = "  "
+_LONGEST = 300
 
 
 def terminal_width() -> int:
@@ -72,7 +73,8 @@ def _readable(value: Any, thousands: bool) -> str:
         case datetime():
             return f"{value:%Y-%m-%d %H:%M:%S}" + (f".{value:%f}" if value.microsecond else "")
         case str():
-            return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in value)
+            shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in value[:_LONGEST])
+            return shown + (f"… ({len(value):,} characters)" if len(value) > _LONGEST else "")
         case list() | dict():
             return json.dumps(value, default=plain, ensure_ascii=False)
     return str(value)
@@ -113,7 +115,7 @@ def as_csv(frame: pl.DataFrame) -> Iterator[str]:
     writer = csv.writer(buffer, lineterminator="\n")
     for row in (frame.columns, *frame.iter_rows()):
         values = (plain(value) for value in row)
-        writer.writerow(json.dumps(v, ensure_ascii=False) if isinstance(v, (list, dict)) else v for v in values)
+        writer.writerow(json.dumps(v, ensure_ascii=False) if isinstance(v, (list, dict, bool)) else v for v in values)
         yield buffer.getvalue().removesuffix("\n")
         buffer.seek(0)
         buffer.truncate()

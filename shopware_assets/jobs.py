@@ -47,7 +47,7 @@ class CompactConfig(dg.Config):
 
 def _tables() -> dict[str, tuple[Table, Grain | None]]:
     """Every table that can be made again, in the order of the lineage, with the grain of its partitions."""
-    made = {bronze(c).name: (bronze(c), c.grain) for c in CONTRACTS.values()}
+    made: dict[str, tuple[Table, Grain | None]] = {bronze(c).name: (bronze(c), c.grain) for c in CONTRACTS.values()}
     made |= {silver(c).name: (silver(c), silver(c).grain) for c in CONTRACTS.values()}
     made |= {answer.table.name: (answer.table, answer.table.grain) for answer in ANSWERS.values()}
     return made | {served.table.name: (served.table, served.table.grain) for served in SERVED.values()}
@@ -111,15 +111,15 @@ def _request(name: str, grain: Grain | None, first: datetime, last: datetime, pa
     windows: tuple[str, ...] = ()
     if grain is not None:
         end = min(last + (Grain.DAY.length - grain.length), partitions.last(grain))
-        windows = tuple(grain.name(window) for window in grain.between(first, end))
+        windows = tuple(grain.label(window) for window in grain.between(first, end))
     return Request(assets, windows, digest, f"rebuild of {name}")
 
 
 def _run(context: dg.OpExecutionContext, requests: list[Request]) -> None:
     job = context.repository_def.get_implicit_global_asset_job_def()
     for request in requests:
-        if not execute(job, context.instance, request):
-            raise NotDone(f"The run failed: {request.about} {' to '.join(request.span)}.")
+        if why := execute(job, context.instance, request):
+            raise NotDone(f"The run failed: {request}. {why}")
 
 
 def all_schedules() -> list[dg.ScheduleDefinition]:

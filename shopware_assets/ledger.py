@@ -2,7 +2,8 @@
 
 Two tables. `ledger` counts, for each window and each source object in it, the rows read and what became of them.
 `lineage` says what a window was made from and what it gives to others, as fingerprints that change when the content
-does. A run writes its data first, then lineage, the ledger last: so whatever is killed is found unfinished.
+does. A run says in the ledger which windows it begins, writes its data, then lineage, the ledger's counts last: so
+whatever is killed is found unfinished.
 """
 
 from collections.abc import Iterable, Sequence
@@ -44,7 +45,8 @@ LEDGER = Table(
     ("table_name", "month"),
 )
 """One row per silver window and source object: rows read = accepted + rejected + superseded; `waiting` of the rejected
-wait for a parent; `current`: whether no newer version of the object could be read."""
+wait for a parent; `current`: whether no newer version of the object could be read. A row without a source and counts
+stands for a window that is being made, or was when its run was killed: no window with such a row is done."""
 
 LINEAGE = Table(
     "lineage",
@@ -80,7 +82,7 @@ _MARKER = pl.Struct(
 
 def window_name(window: datetime | None, grain: Grain | None) -> str:
     """A window as ledger and Dagster call it."""
-    return WHOLE if grain is None or window is None else grain.name(window)
+    return WHOLE if grain is None or window is None else grain.label(window)
 
 
 def named_window(table: Table) -> pl.Expr:
@@ -175,6 +177,29 @@ def write(lake: Lake, into: Table, table: Table, windows: Sequence[str], rows: p
     months = {window[:7] for window in windows}
     which = f"table_name = '{table.name}' AND month IN ({_listed(months)}) AND window IN ({_listed(windows)})"
     lake.replace(into, complete.select(polars_schema(into).names()), None, predicate=which)
+
+
+def begin(lake: Lake, table: Table, windows: Sequence[str]) -> None:
+    """Says that these windows of `table` are being made; `write` to the ledger takes it back.
+
+    Otherwise a kill between the data and its lineage could go unnoticed: where only what rows carry from their parents
+    has changed, the stored rows would agree with everything else.
+    """
+    unknown = pl.DataFrame(schema=polars_schema(LEDGER)).clear(len(windows)).drop("window")
+    rows = (
+        pl.DataFrame({"window": windows})
+        .hstack(unknown)
+        .with_columns(
+            table_name=pl.lit(table.name),
+            month=_month(pl.col("window")),
+            source=pl.lit(""),
+            version=pl.lit(""),
+            current=pl.lit(False),
+            run_id=pl.lit(lake.run_id),
+            **dict.fromkeys(("read", "accepted", "rejected", "superseded", "waiting"), pl.lit(0, dtype=pl.Int64)),
+        )
+    )
+    lake.append_once(LEDGER, lambda _: iter([rows]), guard="begin")
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -33,5 +33,5 @@ class Partitions:
         """Those of the windows that exist now."""
         if table.grain is None:
             return set(windows)
-        last = table.grain.name(self.last(table.grain))
+        last = table.grain.label(self.last(table.grain))
         return {window for window in windows if window <= last}

@@ -1,25 +1,19 @@
 """What the command line shows, as frames: the state of tables, the ledger's lines, rejected rows."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import polars as pl
+from polars._typing import PolarsDataType
 
 from resources.lake import Lake
 from shopware_assets import ledger
-from shopware_assets.checks import books
+from shopware_assets.checks import books, stored
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract
 from shopware_assets.contracts.tables import Table, bronze, rejected, silver
-from shopware_assets.ledger import LEDGER, LINEAGE, named_window
+from shopware_assets.ledger import LEDGER, LINEAGE
 from shopware_assets.transforms import ANSWERS
-
-STYLE = {"tbl_hide_dataframe_shape": True, "tbl_hide_column_data_types": True, "tbl_formatting": "UTF8_HORIZONTAL_ONLY"}
-
-
-def width() -> int:
-    return max(shutil.get_terminal_size((200, 24)).columns, 80)
 
 
 def tables() -> Iterator[Table]:
@@ -31,32 +25,53 @@ def tables() -> Iterator[Table]:
 
 
 def status(lake: Lake) -> pl.DataFrame:
-    """A line a table."""
+    """A line a table; `rejected_share` is of the rows judged, 0 to 1, and `bytes` is what its newest version takes."""
     counts = ledger.read_ledger(lake)
-    return pl.DataFrame([_status_of(lake, table, counts) for table in tables()])
+    return pl.DataFrame([_status_of(lake, table, counts) for table in tables()], schema=_STATUS)
+
+
+_STATUS: dict[str, PolarsDataType] = {
+    "table": pl.String,
+    "windows": pl.Int64,
+    "rows": pl.Int64,
+    "rejected_share": pl.Float64,
+    "newest_window": pl.String,
+    "last_commit": pl.Datetime("ms", "UTC"),
+    "bytes": pl.Int64,
+}
 
 
 def _status_of(lake: Lake, table: Table, counts: pl.DataFrame) -> dict[str, object]:
-    stored = lake.counts(table)
-    commits = lake.history(table, 1)
+    windows = stored(lake, table)
     judged = counts.filter(pl.col("table_name") == table.name)
     read = int(judged["read"].sum())
-    windows = stored.filter(*(pl.col(c).is_not_null() for c in table.partition_columns)) if table.grain else stored
-    newest = windows.select(named_window(table).max()).item() if table.grain and not windows.is_empty() else None
-    at = datetime.fromtimestamp(commits[0]["timestamp"] / 1000, UTC) if commits else None
+    commits = lake.history(table, 1)
     return {
         "table": table.name,
         "windows": windows.height if table.grain else None,
-        "rows": int(stored["rows"].sum()),
-        "rejected share": f"{int(judged['rejected'].sum()) / read:.2%}" if read else None,
-        "newest window": newest,
-        "last commit": at.strftime("%Y-%m-%d %H:%M:%S") if at else None,
-        "MB": round(int(stored["bytes"].sum()) / 1e6, 2),
+        "rows": int(windows["rows"].sum()),
+        "rejected_share": int(judged["rejected"].sum()) / read if read else None,
+        "newest_window": windows["window"].max() if table.grain else None,
+        "last_commit": datetime.fromtimestamp(commits[0]["timestamp"] / 1000, UTC) if commits else None,
+        "bytes": int(lake.counts(table)["bytes"].sum()),
     }
 
 
-def rejects(lake: Lake, contract: Contract, rule: str, source: str, limit: int) -> pl.DataFrame:
-    """Rows set aside: rules, where each came from, and its text."""
+def readable_status(lines: pl.DataFrame) -> pl.DataFrame:
+    """The same in fewer and shorter words."""
+    return lines.select(
+        "table",
+        "windows",
+        "rows",
+        (pl.col("rejected_share") * 100).round(2).alias("rejected %"),
+        pl.col("newest_window").alias("newest window"),
+        pl.col("last_commit").dt.truncate("1s").alias("last commit"),
+        (pl.col("bytes") / 1e6).round(2).alias("MB"),
+    )
+
+
+def rejects(lake: Lake, contract: Contract, rule: str, source: str, limit: int) -> tuple[pl.DataFrame, int]:
+    """Rows set aside: the rules each broke, where it came from, and its text; and how many there are in all."""
     rows = lake.scan(rejected(contract))
     if rule:
         rows = rows.filter(
@@ -64,22 +79,51 @@ def rejects(lake: Lake, contract: Contract, rule: str, source: str, limit: int) 
         )
     if source:
         rows = rows.filter(pl.col("_source").str.contains(source, literal=True))
-    found = rows.sort("_source", "_line").head(limit).collect()
-    shown = ["_reasons", "_source", "_line", *contract.column_names]
-    return found.select(*shown, *(c for c in ("_corrupt", "_extra") if found[c].null_count() < found.height))
+    shown = ["_source", "_line", "_reasons", "_warnings", *contract.column_names, "_corrupt", "_extra"]
+    found = rows.sort("_source", "_line", "_landed_at").head(limit).select(*shown, "_version", "_landed_at").collect()
+    return found, rows.select(pl.len()).collect().item()
 
 
-def ledger_lines(lake: Lake, contracts: Sequence[Contract], source: str = "") -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The books per source object and per window. `balances`: read = accepted + rejected + superseded + pending.
+def readable_rejects(rows: pl.DataFrame) -> pl.DataFrame:
+    """The same with file and line as one, and without what no row has."""
+    named = rows.select(
+        pl.format("{}, line {}", "_source", "_line").alias("at"),
+        pl.col("_reasons").str.replace_all(",", ", ").alias("broke"),
+        pl.col("_warnings").str.replace_all(",", ", ").alias("warned of"),
+        pl.exclude("_source", "_line", "_reasons", "_warnings", "_version", "_landed_at"),
+    )
+    return named.select(c for c in named if not c.fill_null("").eq("").all())
 
-    Rows read are counted from bronze's markers for an object and from bronze itself for a window; what became of them
-    from what silver has stored where the ledger says so, so that a line that does not balance can be told.
+
+def ledger_lines(lake: Lake, contracts: Sequence[Contract], source: str = "") -> pl.DataFrame:
+    """The books: a line per source object (`object`, ...) and, unless for some sources only, per `window`.
+
+    `balances`: read = accepted + rejected + superseded + pending. Rows read are counted from bronze's markers for an
+    object and from bronze itself for a window; what became of them from what silver has stored where the ledger says
+    so, so that a line that does not balance can be told.
     """
     objects = pl.concat([_objects(lake, contract) for contract in contracts])
+    objects = objects.filter(pl.col("object").str.contains(source, literal=True))
     windows = pl.concat([_windows(lake, contract) for contract in contracts])
-    if source:
-        objects = objects.filter(pl.col("object").str.contains(source, literal=True))
-    return objects.sort("table", "object", "landed_at"), windows.sort("table", "window")
+    lines = pl.concat([objects, windows.clear() if source else windows], how="diagonal")
+    lines = lines.sort("table", "object", "landed_at", "window", nulls_last=True)
+    return lines.select("table", "object", "window", pl.exclude("table", "object", "window"))
+
+
+def readable_ledger(lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The same as objects and windows; what is wrong with a line stands behind it."""
+    odd = pl.when(~pl.col("balances")).then(pl.lit("DOES NOT BALANCE"))
+    objects = lines.filter(pl.col("object").is_not_null()).select(
+        "object",
+        pl.col("landed_at").dt.truncate("1s"),
+        "outcome",
+        *_COUNTS,
+        note=pl.concat_str(odd, "note", separator=" ", ignore_nulls=True),
+    )
+    windows = lines.filter(pl.col("object").is_null()).select(
+        pl.concat_str("table", "window", separator=" ").alias("window"), *_COUNTS, note=odd
+    )
+    return objects, windows
 
 
 _COUNTS = ("read", "accepted", "rejected", "superseded", "pending")
@@ -111,7 +155,12 @@ def _objects(lake: Lake, contract: Contract) -> pl.DataFrame:
         "superseded",
         "pending",
         balances=pl.col("rows") == pl.sum_horizontal("accepted", "rejected", "superseded", "pending"),
-        reason="reason",
+        note=pl.coalesce(
+            "reason",
+            pl.when(pl.col("missing_columns").list.len() > 0).then(
+                pl.format("Its header lacks {}.", pl.col("missing_columns").list.join(", "))
+            ),
+        ),
     )
 
 
@@ -141,7 +190,7 @@ def after_settling(lake: Lake, threshold: float) -> list[str]:
     ]
     rejecting = counts.group_by("table_name").agg(pl.col("rejected").sum()).filter(pl.col("rejected") > 0)
     for table, rows in rejecting.sort("table_name").iter_rows():
-        lines.append(f"{table}: {rows:,} rows rejected; see `shopware rejects {table}`.")
+        lines.append(f"Rejected in {table}: {rows:,}; `shopware rejects {table}` shows them.")
     for table, window, read, rows, _ in ledger.held_windows(lake, threshold).iter_rows():
         lines.append(
             f"{table} {window} is held: {rows:,} of {read:,} rows rejected. "

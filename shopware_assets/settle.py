@@ -5,6 +5,7 @@ runs are ordinary Dagster runs in the same storage.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,21 +13,23 @@ from pathlib import Path
 
 import dagster as dg
 
-from resources.notifications import Notifications
+from resources.notifications import Notifications, NotSent
 from sensors.requests import Admitted, Request, admit, asked_before
 from sensors.watch import Watch
 
 PROCESS = "shopware/process"
 """The tag of a run that a command executes itself: its process, which says whether it can still be running."""
 
+_PATIENCE = 60  # seconds without news from runs that others make
+_REASON_LENGTH = 500
+
 
 @dataclass
 class Settled:
-    """How settling ended: runs made, and what was given up after three attempts."""
+    """How settling ended: runs made, and in words what is not done and why."""
 
     runs: int = 0
-    failed: int = 0
-    given_up: list[Request] = field(default_factory=list)
+    undone: list[str] = field(default_factory=list)
 
 
 def settle(
@@ -45,16 +48,26 @@ def settle(
     bury_dead_runs(instance)
     since = datetime.now(UTC)
     settled = Settled()
+    reasons: dict[tuple[str, ...], str] = {}
+    until = time.monotonic() + _PATIENCE
     while True:
         admitted = _admitted(watch, instance, since)
-        settled.given_up = admitted.given_up
-        if not admitted.ask:
-            watch.tell(notifications, asked_before(instance, since))
-            return settled
+        if not admitted.ask and not (admitted.under_way and time.monotonic() < until):
+            break
         for left, request in zip(range(len(admitted.ask), 0, -1), admitted.ask, strict=True):
-            progress(request.about, left)
+            progress(str(request), left)
             settled.runs += 1
-            settled.failed += not execute(job, instance, request)
+            reasons[request.assets] = execute(job, instance, request)
+            until = time.monotonic() + _PATIENCE
+        if not admitted.ask:
+            time.sleep(1)
+    settled.undone += [f"Failed three times: {r}. {reasons.get(r.assets, '')}" for r in admitted.given_up]
+    settled.undone += [f"Waits for a run that does not end: {request}." for request in admitted.under_way]
+    try:
+        watch.tell(notifications, asked_before(instance, since))
+    except NotSent as error:
+        settled.undone.append(str(error))
+    return settled
 
 
 def _admitted(watch: Watch, instance: dg.DagsterInstance, since: datetime) -> Admitted:
@@ -63,11 +76,11 @@ def _admitted(watch: Watch, instance: dg.DagsterInstance, since: datetime) -> Ad
     if landed.ask:
         return landed
     stale = admit(watch.stale(), asked_before(instance, since))
-    return Admitted(stale.ask, stale.under_way, landed.given_up + stale.given_up)
+    return Admitted(stale.ask, landed.under_way + stale.under_way, landed.given_up + stale.given_up)
 
 
-def execute(job: dg.JobDefinition, instance: dg.DagsterInstance, request: Request) -> bool:
-    """Makes the run in this process, of some assets of the job that has all; whether it succeeded."""
+def execute(job: dg.JobDefinition, instance: dg.DagsterInstance, request: Request) -> str:
+    """Makes the run in this process, of some assets of the job that has all; why it failed, or nothing."""
     keys = [dg.AssetKey(name.split("/")) for name in request.assets]
     result = job.execute_in_process(
         instance=instance,
@@ -75,7 +88,17 @@ def execute(job: dg.JobDefinition, instance: dg.DagsterInstance, request: Reques
         tags={**request.tags, PROCESS: _this_process()},
         raise_on_error=False,
     )
-    return result.success
+    return "" if result.success else _why(result)
+
+
+def _why(result: dg.ExecuteInProcessResult) -> str:
+    """The error under all others of the first step that failed, on one line."""
+    for event in result.all_events:
+        if event.is_step_failure and (error := event.step_failure_data.error):
+            while error.cause:
+                error = error.cause
+            return " ".join(error.message.split())[:_REASON_LENGTH]
+    return "The run's log says why."
 
 
 def bury_dead_runs(instance: dg.DagsterInstance) -> None:

@@ -43,7 +43,8 @@ class Grain(StrEnum):
         time = time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         return time if self is Grain.HOUR else time.replace(hour=0)
 
-    def name(self, window: datetime) -> str:
+    def label(self, window: datetime) -> str:
+        """The window's name."""
         return window.strftime(self.key_format)
 
     def parse(self, name: str) -> datetime:

@@ -1,5 +1,8 @@
 """The silver assets: one factory, one line a table. A partition is the window in which rows happened."""
 
+from datetime import datetime
+from typing import Any
+
 import dagster as dg
 import polars as pl
 
@@ -30,7 +33,7 @@ def silver_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
         ["bronze", contract.name], partition_mapping=None if partitions_def else dg.AllPartitionMapping()
     )
     show = f"shopware rejects silver/{contract.name}"
-    common = {
+    common: dict[str, Any] = {
         "group_name": "silver",
         "owners": [contract.owner],
         "tags": {"feed": contract.feed, "layer": "silver"},
@@ -63,7 +66,7 @@ def silver_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
     def asset(context: dg.AssetExecutionContext, lake: LakeResource, engine: EngineResource, rules: RulesResource):
         tables = lake.open(context.run.run_id)
         names = sorted(context.partition_keys) if partitions_def else []
-        windows = [contract.grain.parse(name) for name in names] or [None]
+        windows: list[datetime | None] = [contract.grain.parse(name) for name in names] or [None]
         silver_table = Silver(tables, contract, engine.open(), rules.starts_at, feeds(contract.name))
         counts = pl.concat(silver_table.materialize(windows))
         total = _totals(counts)

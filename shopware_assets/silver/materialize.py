@@ -19,7 +19,7 @@ from shopware_assets.contracts.contract import Contract
 from shopware_assets.contracts.tables import bronze, rejected, silver
 from shopware_assets.ledger import LEDGER, LINEAGE, named_window, window_name
 from shopware_assets.transforms.engine import Engine
-from shopware_assets.transforms.judge import ACCEPTED, PROVENANCE, REJECTED, SUPERSEDED, Split, split
+from shopware_assets.transforms.judge import ACCEPTED, PROVENANCE, REJECTED, SUPERSEDED, split
 
 _BATCH_ROWS = 500_000
 _BATCH_WINDOWS = 1000
@@ -138,7 +138,7 @@ class Silver:
         objects = (*contract.partition_columns, *_OBJECT)
         read = rows.group_by(objects).agg(read=pl.len().cast(pl.Int64))
         accepted, set_aside, superseded, read_rows = pl.collect_all([*(part.to_native() for part in parts), read])
-        views = self._views(Split(accepted, set_aside, superseded), shared, names)
+        views = self._views(accepted, set_aside, superseded, shared, names)
         if not shared.is_empty():
             here = named_window(table).is_in(names)
             accepted, set_aside, superseded, read_rows = (
@@ -224,16 +224,23 @@ class Silver:
         ]
         return pl.concat([_NO_FACTS, *(fact.collect().select(_NO_FACTS.columns) for fact in facts)])
 
-    def _views(self, judged: Split, shared: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+    def _views(
+        self,
+        accepted: pl.DataFrame,
+        set_aside: pl.DataFrame,
+        superseded: pl.DataFrame,
+        shared: pl.DataFrame,
+        names: list[str],
+    ) -> pl.DataFrame:
         """What became of rows whose key stands in two windows: in one (`own`) and, as it sees it, the other (`view`)."""
         if shared.is_empty():
             return _NO_FACTS
         window = named_window(silver(self.contract))
         fates = [
             # Accepted rows hold values already, the others text.
-            (judged.accepted.lazy().with_columns(_key=_joined(self.contract.key)), ACCEPTED),
-            (self._keyed(judged.rejected.lazy()), REJECTED),
-            (self._keyed(judged.superseded.lazy()), SUPERSEDED),
+            (accepted.lazy().with_columns(_key=_joined(self.contract.key)), ACCEPTED),
+            (self._keyed(set_aside.lazy()), REJECTED),
+            (self._keyed(superseded.lazy()), SUPERSEDED),
         ]
         rows = pl.concat(
             rows.select("_key", window=window, _row=pl.struct(*PROVENANCE, pl.lit(fate).alias("_fate")).hash(seed=0))
@@ -259,10 +266,11 @@ class Silver:
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def _write(self, judged: Judged) -> None:
-        """Rejected rows, accepted rows, lineage, and the ledger last: until then the windows count as not done."""
+        """Rejected rows, accepted rows and lineage, between two entries in the ledger: until the last, they are not done."""
         windows = None if judged.windows == [None] else [w for w in judged.windows if w is not None]
         names = [window_name(window, self.contract.grain) for window in judged.windows]
         rejected_table, accepted_table = rejected(self.contract), silver(self.contract)
+        ledger.begin(self.lake, accepted_table, names)
         rejected_at = self.lake.replace(rejected_table, judged.rejected, windows)
         accepted_at = self.lake.replace(accepted_table, judged.accepted, windows)
         ledger.write(self.lake, LINEAGE, accepted_table, names, judged.lineage)

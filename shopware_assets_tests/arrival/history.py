@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from resources.engine_polars import PolarsEngine
 from resources.lake import Lake
-from shopware_assets import ledger
+from shopware_assets import ledger, report
 from shopware_assets.bronze.ingest import ingest
 from shopware_assets.contracts import CONTRACTS
+from shopware_assets.contracts.tables import silver
 from shopware_assets.gold.materialize import Gold
 from shopware_assets.silver.materialize import Silver
 from shopware_assets.staleness import Survey
@@ -92,8 +91,8 @@ class Story:
     def stale(self) -> list[tuple[str, frozenset[str]]]:
         """What is to be made now: table and windows, parents first."""
         survey = Survey(self.lake, self.engine, THRESHOLD)
-        silver = list(survey.silver())
-        return [(stale.table.name, stale.windows) for stale in (*silver, *survey.gold(silver)) if stale.windows]
+        judged = list(survey.silver())
+        return [(stale.table.name, stale.windows) for stale in (*judged, *survey.gold(judged)) if stale.windows]
 
     def settle(self) -> None:
         """Makes what is stale until nothing is."""
@@ -112,14 +111,8 @@ class Story:
         self.settle()
         while not (held := ledger.held_windows(self.lake, THRESHOLD)).is_empty():
             for table, window in held.select("table_name", "window").iter_rows():
-                ledger.allow(self.lake, next(t for t in map(_silver, CONTRACTS) if t.name == table), window)
+                ledger.allow(self.lake, silver(CONTRACTS[table.split("/")[1]]), window)
             self.settle()
-
-
-def _silver(name: str) -> Any:
-    from shopware_assets.contracts.tables import silver
-
-    return silver(CONTRACTS[name])
 
 
 def stored(lake: Lake, like: Tables) -> Tables:
@@ -128,14 +121,11 @@ def stored(lake: Lake, like: Tables) -> Tables:
 
 
 def _rows(lake: Lake, name: str, like: list[Row]) -> list[Row]:
-    from deltalake import DeltaTable
-
-    handle = DeltaTable(f"{lake.root}/{name}")
-    rows = pl.scan_delta(handle).collect()
+    rows = lake.scan(next(table for table in report.tables() if table.name == name)).collect()
     sets = [column for column in ("_reasons", "_warnings") if column in rows.columns]
     return [
         {**row, **{column: frozenset(filter(None, row[column].split(","))) for column in sets}}
-        for row in rows.select(list(like[0]) if like else pl.all()).iter_rows(named=True)
+        for row in rows.select(list(like[0]) if like else rows.columns).iter_rows(named=True)
     ]
 
 

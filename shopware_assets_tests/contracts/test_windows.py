@@ -94,13 +94,13 @@ def test_a_window_holds_its_time_whatever_the_offset(time: datetime, grain: Grai
 @given(time=times, grain=grains)
 def test_names_and_windows_are_one_to_one(time: datetime, grain: Grain) -> None:
     window = grain.floor(time)
-    assert grain.parse(grain.name(window)) == window
-    assert grain.name(window) != grain.name(window + grain.length)
+    assert grain.parse(grain.label(window)) == window
+    assert grain.label(window) != grain.label(window + grain.length)
 
 
 def test_names_are_those_of_dagster_partitions() -> None:
-    assert Grain.HOUR.name(hour(1, 13)) == "2025-06-01-13:00"
-    assert Grain.DAY.name(hour(1)) == "2025-06-01"
+    assert Grain.HOUR.label(hour(1, 13)) == "2025-06-01-13:00"
+    assert Grain.DAY.label(hour(1)) == "2025-06-01"
 
 
 @pytest.mark.parametrize(

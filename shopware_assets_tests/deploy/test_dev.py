@@ -112,6 +112,18 @@ def test_killed_it_leaves_no_process_and_starts_again_with_what_was_landed(brood
     assert not brood.pids()
 
 
+def test_it_stops_as_a_whole_while_it_starts(brood, home: Path) -> None:
+    process = start(brood, home, TICKING)
+    read_until(process, "Starting on")
+    deadline = time.monotonic() + 20
+    while not brood.pids("weed") and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=20)
+    assert (process.returncode, rest) == (0, "Stopped: nothing is left running.\n")
+    assert not brood.pids()
+
+
 def test_a_part_that_ends_is_named_with_its_last_lines_and_ends_the_rest(brood, home: Path) -> None:
     process = start(brood, home, TICKING, DYING)
     said, _ = process.communicate(timeout=60)

@@ -16,7 +16,7 @@ from unittest import mock
 
 import polars as pl
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from resources import records
@@ -24,7 +24,7 @@ from resources.records import Seen, Unreadable, read_records
 
 COLUMNS = ("a", "b", "c")
 SMALL_LIMITS = {"RECORD_BYTES": 48, "RECORD_LINES": 3, "TEXT_BYTES": 16, "_PART_LINES": 4}
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def read(data, layout="json", columns=COLUMNS, cuts=(), part_bytes=1 << 20):
@@ -151,6 +151,14 @@ def test_no_undeclared_field_goes_unnoticed(line):
     declared = {name: value for name, value in json.loads(line).items() if name in COLUMNS}
     assert {name for name in COLUMNS if row[name]} == {name for name, value in declared.items() if value is not None}
     assert json.loads(row["_extra"]) == {k: v for k, v in json.loads(line).items() if k not in COLUMNS}
+
+
+def test_names_of_columns_are_taken_literally():
+    columns = ("a b", "c-d", "e.f(", "é")
+    line = '{"a b": null, "c-d": null, "e.f(": null, "\u00e9": null}'
+    assert texts(line.encode(), columns=columns) == [(None,) * 4]
+    assert texts(line.replace("e.f", "exf").encode(), columns=columns) == [(*(None,) * 4, {"exf(": None})]
+    assert texts(b"e.f(,a b\n1,2\n", "csv", columns=columns) == [("2", None, "1", None)]
 
 
 def test_control_without_a_second_look_undeclared_and_repeated_fields_are_lost():
@@ -320,6 +328,12 @@ def test_a_csv_whose_header_cannot_be_used_is_unreadable(data, why):
 @pytest.mark.parametrize("data", [b"", b"\n\r\n", b"a,b,c", b"a,b,c\n", b"\xef\xbb\xbfa,b,c\r\n\r\n"])
 def test_a_csv_without_rows_has_none(data):
     assert read(data, "csv") == ([], Seen())
+
+
+def test_blank_lines_in_a_csv_change_no_other_line():
+    for part_bytes in (1, 1 << 20):
+        rows = texts(b"a,b,c\n1,2,3\r\r\n\r\n \t\n4,5,6\n", "csv", part_bytes=part_bytes)
+        assert rows == [("1", "2", "3\r"), ("4", "5", "6")]
 
 
 def test_one_column_without_a_name_is_kept():
@@ -717,17 +731,29 @@ files = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(quick, max_examples=150)
 @given(files, st.sampled_from(["json", "csv"]), st.booleans(), cuts, part_sizes)
 def test_anything_is_read_or_refused_in_the_same_way_however_it_comes(data, layout, small, cuts, part_bytes):
     with mock.patch.multiple(records, **SMALL_LIMITS if small else {"RECORD_LINES": 1000}):
         assert outcome(data, layout, cuts=cuts, part_bytes=part_bytes) == outcome(data, layout)
 
 
+def test_control_parts_that_end_within_a_line_change_the_records():
+    def anywhere(held, size):
+        while held.at < len(held.data) or held.more(size):
+            piece, held.at = held.data[held.at : held.at + size], held.at + size
+            yield records._part(piece + b"\n")
+
+    for data, layout in ((b'{"a": 1}\n{"a": 2}\n', "json"), (b"a,b\n1,2\n3,4\n", "csv")):
+        assert outcome(data, layout, part_bytes=6) == outcome(data, layout)
+        with mock.patch.object(records, "_parts", anywhere):
+            assert outcome(data, layout, part_bytes=6) != outcome(data, layout)
+
+
 # --- Memory ----------------------------------------------------------------------------------------------------------
 
 PEAKS = """
-import resource, sys, zlib
+import re, sys, zlib
 from resources.records import Seen, read_records
 
 def lines(size):
@@ -760,7 +786,8 @@ chunks, layout = {
 for size in sizes:
     for frame in read_records(chunks(size << 20), ["a", "b", "c"], layout, Seen(), part_bytes=part_bytes):
         pass
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+    # Not ru_maxrss: that begins with the memory of the process that forked this one.
+    print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) >> 10)
 """
 
 
