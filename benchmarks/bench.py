@@ -178,7 +178,28 @@ def memory(options: Options) -> str:
     return inventory(Options(rows=10 * options.rows, runs=1, only=["ours"]))
 
 
-SECTIONS: dict[str, Callable[[Options], str]] = {"Inventory": inventory, "Memory": memory}
+def history(options: Options) -> str:
+    """What grows with history and what must not (see history.py)."""
+
+    def run(*words: str) -> dict[str, float]:
+        command = [sys.executable, str(Path(__file__).with_name("history.py")), *words]
+        return json.loads(measure(command).printed)
+
+    month, year = run("gold_day", "30", "300"), run("gold_day", "365", "300")
+    tick = run("tick", "50000")
+    load = statistics.median(run("definitions")["seconds"] for _ in range(options.runs))
+    rows = (
+        ("gold of one day, 30 days of history", f"{month['seconds']:.3f} s", ""),
+        ("gold of one day, 365 days of history", f"{year['seconds']:.3f} s", ""),
+        ("ratio", f"{year['seconds'] / month['seconds']:.2f}", "1.2"),
+        ("sensor tick over 50,000 ingested objects", f"{tick['seconds']:.1f} s", "10 s"),
+        ("its peak memory", f"{tick['peak'] / 1e6:.0f} MB", "300 MB"),
+        ("loading the definitions", f"{load:.1f} s", "3 s"),
+    )
+    return table(("", "measured", "target"), rows)
+
+
+SECTIONS: dict[str, Callable[[Options], str]] = {"Inventory": inventory, "Memory": memory, "History": history}
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

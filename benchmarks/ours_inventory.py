@@ -4,7 +4,6 @@ import json
 import shutil
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import polars as pl
 

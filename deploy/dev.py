@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from dagster import DagsterInstance
+
 from deploy.stand_ins import (
     LOOPBACK,
     SETTINGS,
@@ -35,7 +37,11 @@ from deploy.stand_ins import (
     seaweedfs,
 )
 from deploy.tether import stop_with_parent
-from resources.settings import Misconfigured, prepare_home, read_settings
+from resources.lake import Lake
+from resources.settings import Misconfigured, prepare_home, read_settings, storage_options
+from shopware_assets.ledger import forget
+from shopware_assets.serving.tables import SERVED
+from shopware_assets.settle import bury_dead_runs
 
 ROOT = Path(__file__).parent.parent
 BUCKET, PREFIX, ALERTS = "shopware", "landing", "shopware-alerts"
@@ -76,7 +82,9 @@ def main() -> int:
         settings = read_settings()
         port = _port(os.environ.get("SHOPWARE_PORT", "3000"))
         dagster_home = prepare_home(settings)
-        run(settings.home.absolute(), parts(port), {"DAGSTER_HOME": str(dagster_home)})
+        lake = Lake(settings.lake_url, storage_options(settings.lake_url))
+        begin = partial(_begin_afresh, lake, dagster_home)
+        run(settings.home.absolute(), parts(port), {"DAGSTER_HOME": str(dagster_home)}, begin)
     except KeyboardInterrupt:
         print("Stopped: nothing is left running.")
         return 0
@@ -85,8 +93,20 @@ def main() -> int:
         return 1
 
 
-def run(home: Path, parts: Sequence[Part], env: Mapping[str, str]) -> NoReturn:
+def _begin_afresh(lake: Lake, dagster_home: Path) -> None:
+    """Clears what the last one left: runs it was killed in, and what it served, which moto forgot when it ended."""
+    with DagsterInstance.from_config(str(dagster_home)) as instance:
+        bury_dead_runs(instance, daemon_is_down=True)
+    for served in SERVED.values():
+        forget(lake, served.table)
+
+
+def run(
+    home: Path, parts: Sequence[Part], env: Mapping[str, str], begin: Callable[[], None] = lambda: None
+) -> NoReturn:
     """Starts the stand-ins and `parts`, which get `env` and the stand-ins' settings, and shows what the parts print.
+
+    `begin` is called first, when it is certain that no other runs on this home.
 
     Raises:
         Stopped: Another runs on this home, a port is taken, a part is not up within 120 s, or a child has ended.
@@ -97,6 +117,7 @@ def run(home: Path, parts: Sequence[Part], env: Mapping[str, str]) -> NoReturn:
             if part.port and not is_free(part.port):
                 raise Stopped(f"port {part.port} is taken; choose another one: SHOPWARE_PORT={part.port + 1} make dev")
         _say(f"Starting on {home} (Ctrl-C stops everything)")
+        begin()
         s3 = stack.enter_context(seaweedfs(home / "seaweedfs"))
         aws = stack.enter_context(moto_server(home / "logs"))
         settings = _furnish(s3, aws)

@@ -291,6 +291,7 @@ class Lake:
         Raises:
             Misconfigured: It cannot be reached, written to, or would lose commits silently.
         """
+        self.check_readable()  # first, because some stores make a bucket for the first PUT
         with self._store() as store:
             probe = f"_shopware_probe/{uuid.uuid4().hex}"
             obstore.put(store, probe, b"first", mode="create")

@@ -4,6 +4,7 @@ Settings come from environment variables; `make dev` also leaves the addresses o
 so that the command line beside it works on the same landing. Environment variables win.
 """
 
+import fcntl
 import json
 import os
 from datetime import UTC, date, datetime
@@ -82,18 +83,21 @@ class Settings(BaseSettings):
 def read_settings() -> Settings:
     """The settings of this process.
 
-    Values that `make dev` left in the home stand in for environment variables that are not set; the AWS variables among
-    them are set for this process.
+    While `make dev` runs on the home, its addresses and credentials are taken, all of them or none: none where the
+    environment names a landing of its own.
 
     Raises:
         Misconfigured: A value is not allowed, or the home cannot be written to.
     """
     try:
         settings = Settings()
-        addresses = _dev_addresses(settings.home)
-        for name, value in addresses.items():
-            os.environ.setdefault(name, value)
-        return Settings() if addresses else settings
+        addresses = {} if settings.landing else _dev_addresses(settings.home)
+        if not addresses:
+            return settings
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+            os.environ.pop(name, None)
+        os.environ.update(addresses)
+        return Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = f"SHOPWARE_{str(first['loc'][0]).upper()}"
@@ -101,7 +105,12 @@ def read_settings() -> Settings:
 
 
 def _dev_addresses(home: Path) -> dict[str, str]:
+    """What `make dev` left; only while it holds its lock, for it may have been killed."""
     try:
+        with (home / "dev.lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return {}
+    except BlockingIOError:
         return json.loads((home / "dev.json").read_text())
     except FileNotFoundError:
         return {}

@@ -7,7 +7,7 @@ from shopware_assets.contracts.tables import Table
 from shopware_assets.contracts.windows import Grain, contiguous
 from shopware_assets.partitions import Partitions
 from shopware_assets.serving.tables import SERVED
-from shopware_assets.staleness import WATCHED, Stale, Survey
+from shopware_assets.staleness import INPUTS, Stale, Survey
 
 _BRIDGE = {Grain.HOUR: 48, Grain.DAY: 60}  # windows that cost less to make again than a further run costs to start
 _WINDOWS = 2000  # of one run
@@ -15,7 +15,8 @@ _WINDOWS = 2000  # of one run
 
 def wanted(survey: Survey, partitions: Partitions, serves: bool) -> Iterable[Request]:
     """Requests for all that is stale: silver first, then gold, with what is served of it in the same run."""
-    version = digest((table.name, survey.lake.version(table)) for table in WATCHED)
+    # A run that fails halfway has changed tables: what was there before it says whether the next would do better.
+    version = digest((table.name, survey.lake.version(table)) for table in INPUTS)
     silver = list(survey.silver())
     gold = list(survey.gold(silver))
     for stale in silver:

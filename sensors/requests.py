@@ -14,6 +14,7 @@ import dagster as dg
 
 ATTEMPTS = 3
 _FORGET_AFTER = timedelta(hours=24)
+_LOADED_AT = datetime.now(UTC)  # failures from before a deployment or a restart say nothing about what runs now
 _HISTORY = 500
 
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -91,7 +92,7 @@ class Asked:
 
 def asked_before(instance: dg.DagsterInstance, since: datetime | None = None) -> list[Asked]:
     """The runs that requests have led to and that are not forgotten, newest first."""
-    since = since or datetime.now(UTC) - _FORGET_AFTER
+    since = since or max(datetime.now(UTC) - _FORGET_AFTER, _LOADED_AT)
     records = instance.get_run_records(dg.RunsFilter(created_after=since), limit=_HISTORY)
     unfinished = instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED), limit=_HISTORY)
     runs = {record.dagster_run.run_id: record.dagster_run for record in (*unfinished, *records)}

@@ -93,7 +93,7 @@ def simulate(
     """Write believable files into landing, exactly repeatable for one seed, and print what they hold."""
     from simulator import simulate as simulated
 
-    with _world() as (settings, resources):
+    with _world() as (_, resources):
         landing = resources["landing"].open()
         if live:
             _land_live(landing, seed)
@@ -117,6 +117,7 @@ def _land_live(landing: Landing, seed: int) -> None:
     for drop in live(sorted(FEEDS), seed, datetime.now(UTC)):
         time.sleep(max(0.0, (drop.landed_at - datetime.now(UTC)).total_seconds()))
         landing.put(drop.key, drop.body)
+        out.print(f"{drop.key}  {len(drop.body):,} bytes", highlight=False, markup=False)
 
 
 @app.command()

@@ -35,6 +35,8 @@ def for_people(frame: pl.DataFrame, width: int, *, thousands: bool = False) -> I
         thousands: Whether whole numbers are counts, to be grouped by thousands, and not names of things.
     """
     names = frame.columns
+    if not names:
+        return
     rows = [[_readable(value, thousands) for value in row] for row in frame.iter_rows()]
     sizes = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
     if sum(sizes) + len(_GAP) * (len(sizes) - 1) > width:

@@ -162,6 +162,12 @@ def read_lineage(lake: Lake, table: Table | None = None, kinds: Sequence[str] = 
     return (rows.filter(pl.col("kind").is_in(kinds)) if kinds else rows).collect()
 
 
+def read_feeds(lake: Lake, tables: Sequence[str], days: Sequence[str] | None = None) -> pl.DataFrame:
+    """What the windows of silver tables feed to some days (None: to all); windows of other times are not read."""
+    rows = lake.scan(LINEAGE).filter(pl.col("table_name").is_in(tables), pl.col("kind") == "feeds")
+    return (rows if days is None else rows.filter(pl.col("at").is_in(days))).drop("month").collect()
+
+
 def _of(rows: pl.LazyFrame, table: Table | None) -> pl.LazyFrame:
     return rows if table is None else rows.filter(pl.col("table_name") == table.name)
 
@@ -210,13 +216,20 @@ def _month(window: pl.Expr) -> pl.Expr:
     return window.str.slice(0, 7).alias("month")
 
 
+def forget(lake: Lake, table: Table) -> None:
+    """Takes all of a table's lineage back: its windows count as never made."""
+    if lake.open(LINEAGE):
+        none = pl.DataFrame(schema=polars_schema(LINEAGE))
+        lake.replace(LINEAGE, none, None, predicate=f"table_name = '{table.name}'")
+
+
 def objects_of(ledger: pl.DataFrame) -> pl.DataFrame:
     """What each window of a ledger was judged from, as text that changes when an object comes or is replaced.
 
     Returns:
         `table_name`, `window`, `objects`.
     """
-    ordered = ledger.sort("table_name", "window", "source", "version", "landed_at")
+    ordered = ledger.filter(pl.col("source") != "").sort("table_name", "window", "source", "version", "landed_at")
     named = pl.concat_str("source", "version", "current", "read", separator="|").str.join(",")
     return ordered.group_by("table_name", "window").agg(objects=named)
 
@@ -237,14 +250,20 @@ def held(ledger: pl.DataFrame, allowed: pl.DataFrame, threshold: float) -> pl.Da
     return named.join(allowed, on=["table_name", "window", "objects"], how="anti").sort("table_name", "window")
 
 
-def held_windows(lake: Lake, threshold: float) -> pl.DataFrame:
-    """The windows of the lake that are held now (see `held`)."""
-    return held(read_ledger(lake), lake.scan(ALLOWED).collect(), threshold)
+def held_windows(lake: Lake, threshold: float, among: pl.DataFrame | None = None) -> pl.DataFrame:
+    """The windows that are held now (see `held`); of `among` (`table_name`, `window`) only, if given."""
+    if among is None:
+        return held(read_ledger(lake), lake.scan(ALLOWED).collect(), threshold)
+    months = among.select(_month(pl.col("window"))).unique().to_series()
+    tables = among["table_name"].unique()
+    rows = lake.scan(LEDGER).filter(
+        pl.col("table_name").is_in(tables.implode()), pl.col("month").is_in(months.implode())
+    )
+    counts = rows.join(among.lazy().unique(), on=["table_name", "window"], how="semi").drop("month").collect()
+    return held(counts, lake.scan(ALLOWED).collect(), threshold)
 
 
 def allow(lake: Lake, table: Table, window: str) -> None:
     """Lets a held window through as it is now: when its bronze changes, it is judged by the threshold again."""
     objects = objects_of(read_ledger(lake, table).filter(pl.col("window") == window))
-    allowed = lake.scan(ALLOWED).collect()
-    others = allowed.filter((pl.col("table_name") != table.name) | (pl.col("window") != window))
-    lake.replace(ALLOWED, pl.concat([others, objects.select(allowed.columns)]), None)
+    lake.replace(ALLOWED, objects, None, predicate=f"table_name = '{table.name}' AND window = '{window}'")

@@ -101,11 +101,15 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
     return "The run's log says why."
 
 
-def bury_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Ends the runs whose process was killed, and frees the pool slots they hold."""
+def bury_dead_runs(instance: dg.DagsterInstance, *, daemon_is_down: bool = False) -> None:
+    """Ends the runs whose process was killed, and frees the pool slots they hold.
+
+    Args:
+        daemon_is_down: Whether nothing runs that could still be executing the daemon's runs: then they are dead too.
+    """
     for run in _unfinished(instance):
         process = run.tags.get(PROCESS)
-        if process and not _alive(process):
+        if not _alive(process) if process else daemon_is_down:
             instance.report_run_canceled(run, message="Its process is gone.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 

@@ -203,10 +203,13 @@ def _stale_answer(
     return Stale(answer.table, frozenset(windows - waits - blocked), frozenset(windows & blocked))
 
 
+INPUTS: tuple[Table, ...] = (ledger.ALLOWED, *map(bronze, CONTRACTS.values()))
+"""The tables from which all others follow."""
+
 WATCHED: tuple[Table, ...] = (
     LEDGER,
     LINEAGE,
-    ledger.ALLOWED,
-    *(table(contract) for contract in CONTRACTS.values() for table in (bronze, silver, rejected)),
+    *INPUTS,
+    *(table(contract) for contract in CONTRACTS.values() for table in (silver, rejected)),
 )
 """The tables whose versions, all unchanged, mean that nothing can have become stale."""

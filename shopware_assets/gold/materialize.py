@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import narwhals as nw
 import polars as pl
 
-from resources.lake import Lake
+from resources.lake import Lake, Overtaken
 from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.tables import silver
@@ -16,6 +16,7 @@ from shopware_assets.transforms.answer import Answer, Input
 from shopware_assets.transforms.engine import Engine
 
 _BATCH_DAYS = 120
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,31 @@ class Gold:
 
         Yields:
             For each batch the days replaced and the rows they have: `window`, `rows`.
+
+        Raises:
+            Overtaken: Other runs kept replacing the same days.
         """
-        facts = needed(self.answer, ledger.read_lineage(self.lake, kinds=["feeds"]))
-        held = ledger.held_windows(self.lake, self.threshold).select("table_name", at="window")
+        facts = self._facts(days)
+        read = facts.select("table_name", window="at").unique()
+        held = ledger.held_windows(self.lake, self.threshold, read).select("table_name", at="window")
         blocked = set(facts.join(held, on=["table_name", "at"], how="semi")["window"])
         free = [day for day in days if day not in blocked]
         yield pl.DataFrame(schema={"window": pl.String, "rows": pl.Int64})
         for first in range(0, len(free), _BATCH_DAYS):
             batch = free[first : first + _BATCH_DAYS]
-            yield self._replace(batch, facts.filter(pl.col("window").is_in(batch)))
+            for attempt in range(_ATTEMPTS):
+                try:
+                    made = self._replace(batch, facts.filter(pl.col("window").is_in(batch)))
+                    break
+                except Overtaken:
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+                    facts = self._facts(days)
+            yield made
+
+    def _facts(self, days: Sequence[str]) -> pl.DataFrame:
+        tables = [silver(CONTRACTS[read.table]).name for read in self.answer.inputs]
+        return needed(self.answer, ledger.read_feeds(self.lake, tables, None if self.answer.day is None else days))
 
     def _replace(self, days: list[str], facts: pl.DataFrame) -> pl.DataFrame:
         table = self.answer.table
@@ -50,8 +67,10 @@ class Gold:
         rows = self.answer.compute(inputs, self.engine).to_native().select(list(table.columns))
         name = named_window(table)
         rows = rows.filter(name.is_in(days)).collect()
-        self.lake.replace(table, rows, None if days == [WHOLE] else [Grain.DAY.parse(day) for day in days])
+        windows = None if days == [WHOLE] else [Grain.DAY.parse(day) for day in days]
+        version = self.lake.replace(table, rows, windows)
         ledger.write(self.lake, LINEAGE, table, days, pl.concat([_made_from(facts), self._feeds(rows)]))
+        self.lake.check_not_overtaken(table, version, windows)
         counts = rows.group_by(window=name).agg(rows=pl.len().cast(pl.Int64))
         return pl.DataFrame({"window": days}).join(counts, on="window", how="left").fill_null(0)
 

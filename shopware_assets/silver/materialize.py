@@ -15,7 +15,7 @@ from resources.lake import Lake, Overtaken
 from resources.prefetch import prefetch
 from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.contract import Contract
+from shopware_assets.contracts.contract import Contract, Reference
 from shopware_assets.contracts.tables import bronze, rejected, silver
 from shopware_assets.ledger import LEDGER, LINEAGE, named_window, window_name
 from shopware_assets.transforms.engine import Engine
@@ -124,10 +124,7 @@ class Silver:
         shared = snapshot.shared_with(names)
         if not shared.is_empty():
             rows = pl.concat([rows, self._rows_of(shared, names, snapshot.handle)])
-        parents = {
-            reference.parent: nw.from_native(self.lake.scan(silver(CONTRACTS[reference.parent])))
-            for reference in contract.references
-        }
+        parents = {reference.parent: nw.from_native(self._parents(reference)) for reference in contract.references}
         parts = split(
             nw.from_native(_with_current(rows, snapshot.markers)),
             contract,
@@ -146,6 +143,10 @@ class Silver:
             )
         counts = self._counts(read_rows, accepted, set_aside, superseded, snapshot.markers)
         return Judged(windows, accepted, set_aside, counts, pl.concat([self._feeds(accepted), views]))
+
+    def _parents(self, reference: Reference) -> pl.LazyFrame:
+        """The accepted rows of a parent table, one a key: while a parent moves to another window, both may have it."""
+        return self.lake.scan(silver(CONTRACTS[reference.parent])).unique(reference.parent_key, keep="any")
 
     def _shared_keys(self, handle: DeltaTable | None) -> pl.DataFrame:
         """Keys that stand in more than one window (`_key`, `window`); none where keys are unique in a window only."""
@@ -232,7 +233,7 @@ class Silver:
         shared: pl.DataFrame,
         names: list[str],
     ) -> pl.DataFrame:
-        """What became of rows whose key stands in two windows: in one (`own`) and, as it sees it, the other (`view`)."""
+        """What became of rows whose key stands in two windows: here (`own`) and, as seen from here, there (`view`)."""
         if shared.is_empty():
             return _NO_FACTS
         window = named_window(silver(self.contract))
@@ -266,7 +267,7 @@ class Silver:
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def _write(self, judged: Judged) -> None:
-        """Rejected rows, accepted rows and lineage, between two entries in the ledger: until the last, they are not done."""
+        """Rejected and accepted rows and lineage, between two entries in the ledger: until the last, all is undone."""
         windows = None if judged.windows == [None] else [w for w in judged.windows if w is not None]
         names = [window_name(window, self.contract.grain) for window in judged.windows]
         rejected_table, accepted_table = rejected(self.contract), silver(self.contract)

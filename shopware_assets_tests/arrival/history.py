@@ -1,10 +1,12 @@
-"""What can happen to a lake: objects are ingested, windows are made, runs are killed, things settle. And what its tables then hold.
+"""What can happen to a lake: objects are ingested, windows are made, runs are killed, all settles. And what it then holds.
 
 Drives the functions that the assets call, without Dagster. What should be in the tables is the oracle's affair.
 """
 
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,32 +32,54 @@ class Killed(BaseException):
     """The process ended, as far as the lake can tell."""
 
 
+class Commits:
+    """What is done before and after each commit: nothing."""
+
+    def before(self) -> None: ...
+
+    def after(self) -> None: ...
+
+
 @dataclass
-class Fuse:
-    """Kills at the commit with this number, counted from now: before or after it is made."""
+class KilledAt(Commits):
+    """Kills at one commit: `left` more are made, then one more or not."""
 
-    commits_left: int | None = None
-    before: bool = True
+    left: int
+    is_made: bool = False
 
-    def burn(self, before: bool) -> None:
-        if self.commits_left is None:
-            return
-        if self.commits_left == 0 and before is self.before:
-            self.commits_left = None
+    def before(self) -> None:
+        if self.left == 0 and not self.is_made:
             raise Killed
-        self.commits_left -= not before
+
+    def after(self) -> None:
+        if self.left == 0:
+            raise Killed
+        self.left -= 1
+
+
+@dataclass
+class Copied(Commits):
+    """Copies the lake after each commit: what a kill at that moment would have left."""
+
+    lake: Path
+    folder: Path
+    copies: list[Path] = field(default_factory=list)
+
+    def after(self) -> None:
+        self.copies.append(self.folder / str(len(self.copies)))
+        shutil.copytree(self.lake, self.copies[-1])
 
 
 @dataclass(frozen=True)
-class FragileLake(Lake):
-    """A lake whose writer can be killed at any commit."""
+class WatchedLake(Lake):
+    """A lake in which something is done at each commit."""
 
-    fuse: Fuse = field(default_factory=Fuse, hash=False)
+    commits: list[Commits] = field(default_factory=lambda: [Commits()], hash=False)
 
     def _commit(self, *args: Any, **kwargs: Any) -> int:
-        self.fuse.burn(before=True)
+        self.commits[-1].before()
         version = super()._commit(*args, **kwargs)
-        self.fuse.burn(before=False)
+        self.commits[-1].after()
         return version
 
 
@@ -63,18 +87,25 @@ class Story:
     """A lake in a folder, and what happens to it."""
 
     def __init__(self, folder: Path, drops: Iterable[Drop]) -> None:
-        self.fuse = Fuse()
-        self.lake = FragileLake(str(folder), fuse=self.fuse)
         self.drops = list(drops)
-        self.landing = MemoryLanding(self.drops)
+        self.lake = WatchedLake(str(folder))
         self.engine = PolarsEngine()
+
+    @contextmanager
+    def at_commits(self, what: Commits):
+        """While the block runs, this is done at each commit."""
+        self.lake.commits.append(what)
+        try:
+            yield
+        finally:
+            self.lake.commits.pop()
 
     def ingest(self, drops: Sequence[Drop]) -> None:
         """In this order, those of one table together."""
         for name, contract in CONTRACTS.items():
             objects = [drop.landed for drop in drops if drop.table == name]
             if objects:
-                ingest(self.lake, self.landing, contract, objects, engine=self.engine, start=START)
+                ingest(self.lake, MemoryLanding(self.drops), contract, objects, engine=self.engine, start=START)
 
     def make(self, table: str, windows: Iterable[str]) -> None:
         """Materializes windows of a silver or gold table, stale or not."""
@@ -83,7 +114,7 @@ class Story:
             batches = Gold(self.lake, ANSWERS[name], self.engine, THRESHOLD).materialize(sorted(windows))
         else:
             contract = CONTRACTS[name]
-            times = [None] if contract.event_time is None else [contract.grain.parse(window) for window in sorted(windows)]
+            times = [contract.grain.parse(window) for window in sorted(windows)] if contract.event_time else [None]
             batches = Silver(self.lake, contract, self.engine, START, feeds(name)).materialize(times)
         for _ in batches:
             pass
@@ -106,7 +137,6 @@ class Story:
 
     def finish(self) -> None:
         """Everything arrives, settles, and what is held is let through."""
-        self.fuse.commits_left = None
         self.ingest(self.drops)
         self.settle()
         while not (held := ledger.held_windows(self.lake, THRESHOLD)).is_empty():
@@ -114,30 +144,22 @@ class Story:
                 ledger.allow(self.lake, silver(CONTRACTS[table.split("/")[1]]), window)
             self.settle()
 
+    def differences(self, expected: Tables) -> list[str]:
+        """The rows that the lake has and should not have, and the other way round, in words."""
+        lines = []
+        for name, rows in expected.items():
+            want, have = _counted(rows), _counted(self._stored(name, rows))
+            lines += [f"{name} lacks {count} x {dict(row)}" for row, count in (want - have).items()]
+            lines += [f"{name} has too much {count} x {dict(row)}" for row, count in (have - want).items()]
+        return lines
 
-def stored(lake: Lake, like: Tables) -> Tables:
-    """The tables of the lake, as far as the columns of `like` go."""
-    return {name: _rows(lake, name, rows) for name, rows in like.items()}
+    def _stored(self, name: str, like: list[Row]) -> Iterable[Row]:
+        """The rows of a table, as far as the columns of `like` go."""
+        rows = self.lake.scan(next(table for table in report.tables() if table.name == name)).collect()
+        sets = [column for column in ("_reasons", "_warnings") if column in rows.columns]
+        for row in rows.select(list(like[0]) if like else rows.columns).iter_rows(named=True):
+            yield {**row, **{column: frozenset(filter(None, row[column].split(","))) for column in sets}}
 
 
-def _rows(lake: Lake, name: str, like: list[Row]) -> list[Row]:
-    rows = lake.scan(next(table for table in report.tables() if table.name == name)).collect()
-    sets = [column for column in ("_reasons", "_warnings") if column in rows.columns]
-    return [
-        {**row, **{column: frozenset(filter(None, row[column].split(","))) for column in sets}}
-        for row in rows.select(list(like[0]) if like else rows.columns).iter_rows(named=True)
-    ]
-
-
-def differences(found: Tables, expected: Tables) -> list[str]:
-    """The rows that one has and the other has not, in words."""
-
-    def counted(rows: list[Row]) -> Counter:
-        return Counter(tuple(sorted(row.items())) for row in rows)
-
-    lines = []
-    for name, rows in expected.items():
-        have, want = counted(found[name]), counted(rows)
-        lines += [f"{name} lacks {count} x {dict(row)}" for row, count in (want - have).items()]
-        lines += [f"{name} has too much {count} x {dict(row)}" for row, count in (have - want).items()]
-    return lines
+def _counted(rows: Iterable[Row]) -> Counter[tuple[tuple[str, Any], ...]]:
+    return Counter(tuple(sorted(row.items())) for row in rows)

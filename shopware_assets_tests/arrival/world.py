@@ -7,7 +7,7 @@ elsewhere. Times are days of March 2025: "02T10" is ten o'clock on the second.
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -139,12 +139,14 @@ def stock(id: str, at: str, level: str = "5", product_id: str = "1", **more: str
     }
 
 
+def drop(
+    table: str, name: str, landed: str, *records: Record | str, version: str = "a", is_picture: bool = False
+) -> Drop:
+    return Drop(table, name, version, moment(landed), records, is_picture)
+
+
 def base() -> list[Drop]:
     """Every case once: see the comments."""
-
-    def drop(table: str, name: str, landed: str, *records: Record | str, version: str = "a", is_picture: bool = False) -> Drop:
-        return Drop(table, name, version, moment(landed), records, is_picture)
-
     return [
         # A product whose category is corrected; one without a brand (a warning); one that is only right the second time.
         drop(
@@ -152,16 +154,17 @@ def base() -> list[Drop]:
             *(product("p1"), product("p2", "", brand=""), product("p3", cost="-1"), product("p6", "Hats")),
         ),
         drop("products", "2025-03-03.csv", "03T06", product("p1", "Boots"), product("p3", "Hats", cost="2.3333")),
-        # An older catalog that arrives late does not win; one that comes in two versions, in the second of which it is broken.
+        # An older catalog that arrives late does not win; one that comes in two versions, broken in the second.
         drop("products", "2025-02-27.csv", "04T06", product("p1", "Slippers"), product("p4", "Hats")),
         drop("products", "catalog.csv", "02T06", product("p5", "Hats"), product("p6", "Caps")),
         drop("products", "catalog.csv", "04T07", product("p5", "Hats", retail_price="free"), version="b"),
-        # Orders: one that will be moved, one that will be cancelled, one that will turn out to be broken, one that came back.
+        # Orders: one that will be moved, one that will be cancelled, one on its own, one that came back.
         drop(
             *("orders", "part-1.csv", "01T12", order("o1", "01T10", items="3"), order("o2", "01T11", "delivered", "2")),
-            *(order("o3", "01T09", "pending"), order("o4", "02T08", "Returned ", "1", returned_at="04T08"), "o9,half a row"),
+            *(order("o3", "01T09", "pending"), order("o4", "02T08", "Returned ", "1", returned_at="04T08")),
+            "o9,half a row",
         ),
-        # The same order on another day, with a later time; another status alone; the same row again.
+        # The same order on another day, with a later time; another status alone; the same row again, and again.
         drop(
             *("orders", "2025-03-02/part-2.csv", "02T12", order("o1", "02T10", "shipped", "3", shipped_at="02T11")),
             *(order("o2", "01T11", "cancelled", "2"), order("o3", "01T09", "pending"), order("o3", "01T09", "pending")),
@@ -179,34 +182,88 @@ def base() -> list[Drop]:
             order("o5", "03T09", items="0"),
         ),
         drop("orders", "part-5.csv", "03T15"),  # a header alone
-        # Lines before their orders and products, of an order that never comes, of a product that comes late, with two reasons.
+        # Lines before their orders and products, of an order that never comes, of a product that comes late, broken too.
         drop(
-            *("order_items", "2025-03-01.csv", "01T07", line("l1", "o1", "p1", "01T10"), line("l2", "o1", "p2", "01T23")),
-            *(line("l3", "o2", "p1", "01T11"), line("l4", "o99", "p1", "01T10"), line("l5", "o3", "p3", "01T09")),
-            *(line("l6", "o6", "p5", "02T09", price="cheap"), line("l7", "o7", "p5", "02T10")),
+            *("order_items", "2025-03-01.csv", "01T07", line("l1", "o1", "p1", "01T10")),
+            *(line("l2", "o1", "p2", "01T23"), line("l3", "o2", "p1", "01T11"), line("l4", "o99", "p1", "01T10")),
+            *(line("l5", "o3", "p3", "01T09"), line("l6", "o6", "p5", "02T09", price="cheap")),
+            line("l7", "o7", "p5", "02T10"),
         ),
         # Sent again in another window; sent again identical; sent again naming another order, which is not there.
         drop(
-            *("order_items", "2025-03-03.csv", "03T07", line("l3", "o2", "p1", "02T11", "returned", returned_at="03T05")),
-            *(line("l1", "o1", "p1", "01T10"), line("l2", "o7", "p2", "02T01", shipped_at="02T02")),
-            *(line("l8", "o4", "p6", "02T08", "returned", "7.77"), line("l8", "o4", "p6", "02T08", "returned", "7.77")),
+            *("order_items", "2025-03-03.csv", "03T07"),
+            *(line("l3", "o2", "p1", "02T11", "returned", returned_at="03T05"), line("l1", "o1", "p1", "01T10")),
+            *(line("l2", "o7", "p2", "02T01", shipped_at="02T02"), line("l8", "o4", "p6", "02T08", "returned", "7.77")),
+            line("l8", "o4", "p6", "02T08", "returned", "7.77"),
         ),
-        # An object with two versions, of which the second lacks a line and has another price; one that loses all its lines.
-        drop("order_items", "x.csv", "02T07", line("l9", "o1", "p6", "02T10", price="1.005"), line("l10", "o5", "p4", "03T08")),
+        # An object with two versions, of which the second lacks a line; one that loses all its lines.
+        drop(
+            *("order_items", "x.csv", "02T07", line("l9", "o1", "p6", "02T10", price="1.00005")),
+            line("l10", "o5", "p4", "03T08"),
+        ),
         drop("order_items", "x.csv", "04T07", line("l9", "o1", "p6", "02T10", price="3"), version="0"),
         drop("order_items", "y.csv", "02T07", line("l11", "o6", "p1", "02T09")),
         drop("order_items", "y.csv", "05T07", version="b"),
         # Late: lands four days after it happened, on an order without a count of its items.
-        drop("order_items", "late.csv", "05T09", line("l12", "o5", "p1", "01T08", "cancelled"), line("l10", "o5", "p4", "01T08")),
+        drop(
+            *("order_items", "late.csv", "05T09", line("l12", "o5", "p1", "01T08", "cancelled")),
+            line("l10", "o5", "p4", "01T08"),
+        ),
         # Snapshots: history within an hour, one sent again with another level, broken in several ways, late.
         drop(
             *("inventory", "2025-03-01/08.jsonl", "01T09", stock("1", "01T08"), stock("2", "01T08", "0", "2"), '{"half'),
             *(stock("3", "01T08", "-1"), stock("4", "01T07", "9", "3", restock_threshold=""), stock("5", "05T08")),
         ),
-        drop("inventory", "2025-03-01/09.jsonl", "01T10", stock("1", "01T09", "3"), stock("1", "01T08", "4"), stock("2", "01T08", "0", "2")),
-        drop("inventory", "2025-03-02/10.jsonl", "02T11", stock("4", "01T07", "8", "3"), stock("5", "soon"), stock("1", "02T10", "2")),
+        drop(
+            *("inventory", "2025-03-01/09.jsonl", "01T10", stock("1", "01T09", "3"), stock("1", "01T08", "4")),
+            stock("2", "01T08", "0", "2"),
+        ),
+        drop(
+            *("inventory", "2025-03-02/10.jsonl", "02T11", stock("4", "01T07", "8", "3"), stock("5", "soon")),
+            stock("1", "02T10", "2"),
+        ),
         drop("inventory", "2025-03-02/10.jsonl", "02T12", stock("4", "01T07", "8", "3"), version="b"),
     ]
+
+
+_SHOP = (
+    drop("products", "1.csv", "01T06", product("p1"), product("p2", "Hats")),
+    drop("orders", "1.csv", "01T07", order("o1", "01T05"), order("o2", "02T05")),
+    drop("order_items", "1.csv", "01T08", line("l1", "o1", "p1", "01T05"), line("l2", "o2", "p2", "02T05")),
+)
+_LINES = (drop("order_items", "2.csv", "01T08", line("l2", "o1", "p2", "01T05")),)
+
+CASES: dict[str, tuple[Sequence[Drop], Sequence[Drop]]] = {
+    "lines before their parents": (_SHOP[2:], _SHOP[:2]),
+    "category corrected": (_SHOP, [drop("products", "2.csv", "02T06", product("p1", "Boots"))]),
+    "order cancelled": (_SHOP, [drop("orders", "2.csv", "02T06", order("o1", "01T05", "cancelled"))]),
+    "order moved": (_SHOP, [drop("orders", "2.csv", "02T06", order("o1", "02T05"))]),
+    "order broken in a new version": (
+        _SHOP,
+        [drop("orders", "1.csv", "02T06", order("o1", "01T05", "lost"), order("o2", "02T05"), version="b")],
+    ),
+    "order gone from a new version": (_SHOP, [drop("orders", "1.csv", "02T06", order("o2", "02T05"), version="b")]),
+    "new version cannot be read": (_SHOP, [drop("orders", "1.csv", "02T06", version="b", is_picture=True)]),
+    "one product broken, another mended": (
+        [
+            drop("products", "1.csv", "01T06", product("p1"), product("p2", cost="-1")),
+            drop("orders", "1.csv", "01T07", order("o1", "01T05")),
+            drop("order_items", "1.csv", "01T08", line("l1", "o1", "p1", "01T05")),
+            *_LINES,
+        ],
+        [drop("products", "1.csv", "02T06", product("p1", cost="-1"), product("p2"), version="b")],
+    ),
+    "line sent again in another window": (_SHOP, [drop("order_items", "2.csv", "02T09", line("l1", "o1", "p1", "02T08"))]),
+    "line sent again, of an order not there yet": (
+        [*_SHOP, drop("order_items", "2.csv", "02T09", line("l1", "o3", "p1", "02T08"))],
+        [drop("orders", "2.csv", "03T06", order("o3", "02T08"))],
+    ),
+    "snapshot sent again": (
+        [drop("inventory", "2025-03-01/08.jsonl", "01T09", stock("1", "01T08"), stock("2", "01T08"))],
+        [drop("inventory", "more.jsonl", "02T09", stock("1", "01T08", "4"), stock("3", "01T07"))],
+    ),
+}
+"""What there is, and what arrives later and changes what had become of it."""
 
 
 def drawn(seed: int) -> list[Drop]:

@@ -1,0 +1,115 @@
+"""What grows with history and what must not: a gold day, a sensor's tick, loading the definitions.
+
+Each function is run in a process of its own by `bench.py`, as `python benchmarks/history.py NAME ARGS`, and prints JSON:
+seconds, and peak memory in bytes where it matters.
+"""
+
+import json
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from resources.engine_polars import PolarsEngine
+from resources.lake import Lake
+from resources.landing import FolderLanding
+from shopware_assets import ledger
+from shopware_assets.bronze.ingest import Known, ingest, new_objects
+from shopware_assets.contracts import CONTRACTS
+from shopware_assets.contracts.contract import Contract
+from shopware_assets.gold.materialize import Gold
+from shopware_assets.silver.materialize import Silver
+from shopware_assets.transforms import ANSWERS, feeds
+from simulator import simulate
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+ENGINE = PolarsEngine()
+
+
+def _land(landing: FolderLanding, days: int, rows: int) -> None:
+    drops, _ = simulate("shop", start=date(2025, 1, 1), days=days, rows=rows, seed=1, late=0.01)
+    for drop in drops:
+        landing.put(drop.key, drop.body, drop.landed_at)
+
+
+def _ingest(lake: Lake, landing: FolderLanding, contract: Contract) -> set[str]:
+    known = Known(ledger.ingested(lake, contract))
+    objects = [landed for page, _ in new_objects(landing, known, contract) for landed in page]
+    return ingest(lake, landing, contract, objects, engine=ENGINE, start=START).windows
+
+
+def gold_day(days: str, rows: str) -> dict[str, float]:
+    """One day of order_kpis_daily and category_kpis_daily, in the middle of so many days of history: seconds."""
+    with tempfile.TemporaryDirectory() as home:
+        lake, landing = Lake(f"{home}/lake"), FolderLanding(f"{home}/landing")
+        _land(landing, int(days), int(rows))
+        for name in ("products", "orders", "order_items"):
+            contract = CONTRACTS[name]
+            windows = _ingest(lake, landing, contract)
+            silver = Silver(lake, contract, ENGINE, START, feeds(name))
+            grain = contract.grain if contract.event_time else None
+            for _ in silver.materialize([grain.parse(w) for w in sorted(windows)] if grain else [None]):
+                pass
+        day = f"{START + timedelta(days=int(days) - 10):%Y-%m-%d}"
+        answers = [ANSWERS["order_kpis_daily"], ANSWERS["category_kpis_daily"]]
+        seconds = []
+        for _ in range(9):
+            begun = time.perf_counter()
+            for answer in answers:
+                made = pl.concat(Gold(lake, answer, ENGINE, threshold=1).materialize([day]))
+                assert made["rows"].sum() > 0
+            seconds.append(time.perf_counter() - begun)
+        return {"seconds": statistics.median(seconds)}
+
+
+def tick(objects: str) -> dict[str, float]:
+    """A landing sensor's tick over so many objects, all ingested: seconds and peak memory."""
+    from sensors.landing import ingestions, look
+    from shopware_assets.partitions import Partitions
+
+    contract = CONTRACTS["inventory"]
+    home = Path(__file__).with_name("data") / f"tick-{objects}"
+    lake, landing = Lake(f"{home}/lake"), FolderLanding(f"{home}/landing")
+    if not (home / "done").exists():
+        for number in range(int(objects)):
+            at = START + timedelta(hours=number % 24)
+            row = {
+                "inventory_id": number,
+                "product_id": 1,
+                "warehouse_id": 1,
+                "stock_level": 1,
+                "last_updated": at.timestamp(),
+            }
+            landing.put(f"inventory/{number % 500}/{number}.jsonl", json.dumps(row).encode())
+        _ingest(lake, landing, contract)
+        (home / "done").touch()
+        return tick_in_new_process(objects)
+    begun = time.perf_counter()
+    found = look(lake, landing, [contract], "", seconds=60)
+    assert not list(ingestions(found.new, Partitions(START), START))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"seconds": time.perf_counter() - begun, "peak": peak}
+
+
+def tick_in_new_process(objects: str) -> dict[str, float]:
+    """The tick alone, without the memory that making the objects took."""
+    import subprocess
+
+    return json.loads(subprocess.check_output([sys.executable, __file__, "tick", objects]))
+
+
+def definitions() -> dict[str, float]:
+    """Loading the definitions in a new process: seconds."""
+    begun = time.perf_counter()
+    import shopware_assets.definitions  # noqa: F401
+
+    return {"seconds": time.perf_counter() - begun}
+
+
+if __name__ == "__main__":
+    print(json.dumps({"gold_day": gold_day, "tick": tick, "definitions": definitions}[sys.argv[1]](*sys.argv[2:])))

@@ -1,0 +1,574 @@
+"""Every command: what it says, to people and to programs, its exit code, and what it says when something is set wrong."""
+
+import csv
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import dagster as dg
+import pytest
+from deltalake import DeltaTable
+
+from deploy.stand_ins import S3
+from shopware_assets import settle as settling
+from shopware_assets.bronze import ingest
+from shopware_assets_tests.end_to_end.shopware import Shopware
+
+ORDERS = """order_id,user_id,status,created_at,returned_at,shipped_at,delivered_at,num_of_item
+1,u1,shipped,2025-06-01T10:00:00,,,,1
+2,u2,delivered,2025-06-01T11:00:00,,,,1
+3,u3,pending,2025-06-01T12:00:00,,,,
+4,u4,processing,2025-06-01T13:00:00,,,,
+5,,teleported,2025-06-01T14:00:00,,,,
+"""
+ITEMS = """id,order_id,user_id,product_id,status,created_at,shipped_at,delivered_at,returned_at,sale_price
+a,1,u1,p1,shipped,2025-06-01T10:00:00,,,,19.99
+b,2,u2,p1,delivered,2025-06-01T11:00:00,,,,0.01
+"""
+PRODUCTS = "id,sku,name,category,brand,cost\np1,s1,Jeans,Jeans,Acme,7.5\n"
+BAD_ORDERS = ORDERS.replace("shipped,2025", "lost,2025")  # two of five rejected
+
+
+@pytest.fixture
+def shopware(tmp_path: Path) -> Shopware:
+    return Shopware(tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Shopware:
+    """A small lake, settled; not to be changed."""
+    shopware = Shopware(tmp_path_factory.mktemp("cli"))
+    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    shopware.drop("shop/order_items/items.csv", ITEMS.encode())
+    shopware.drop("shop/products/products.csv", PRODUCTS.encode())
+    shopware("settle")
+    return shopware
+
+
+# --- what is set wrong ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("ENVIRONMENT", "prod", "'test', 'local' or 'aws'"),
+        ("REJECT_THRESHOLD", "lots", "valid number"),
+        ("REJECT_THRESHOLD", "1.5", "less than or equal to 1"),
+        ("START", "2025-13-01", "valid date"),
+        ("START", "2999-01-01", "future"),
+        ("NOTIFY_SUCCESS", "perhaps", "boolean"),
+        ("LAKE_ENCRYPTION", "rot13", "'aws:kms'"),
+        ("LAKE", "gs://bucket/lake", "neither a folder nor s3://"),
+        ("LANDING", "ftp://bucket/landing", "neither a folder nor s3://"),
+        ("LANDING", "/nowhere/at/all", "not a folder"),
+        ("HOME", "/dev/null/home", "cannot be read"),
+        ("HOME", "/proc/home", "cannot be written to"),
+        ("LAKE", "/proc/lake", "cannot be used"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, name: str, value: str, says: str) -> None:
+    found = Shopware(tmp_path / "home", {f"SHOPWARE_{name}": value})("settle", code=2)
+    assert f"SHOPWARE_{name} is '{value}'" in found.stderr
+    assert says in found.stderr
+    assert found.stderr.count("\n") == 1, "one sentence"
+
+
+@pytest.fixture(scope="module")
+def silent_port() -> Iterator[int]:
+    """A port whose connections are never made: its queue of them is full."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for client in waiting:
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+        for client in waiting:
+            client.close()
+
+
+TROUBLE = {
+    "no such bucket": "a bucket that does not exist",
+    "unreachable": "whose endpoint cannot be reached (see AWS_ENDPOINT_URL_S3)",
+    "silent": "whose endpoint cannot be reached (see AWS_ENDPOINT_URL_S3)",
+    "no credentials": "and no credentials are set (see AWS_ACCESS_KEY_ID)",
+    "unknown key": "which refuses the credentials (see AWS_ACCESS_KEY_ID)",
+    "wrong secret": "which refuses the credentials (see AWS_SECRET_ACCESS_KEY)",
+}
+
+
+@pytest.fixture(params=TROUBLE)
+def trouble(
+    request: pytest.FixtureRequest, seaweedfs: S3, silent_port: int, monkeypatch: pytest.MonkeyPatch
+) -> tuple[dict[str, str | None], str]:
+    """Settings of an S3 that cannot be used, and what has to be said of it."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it would remember the credentials of other tests
+    settings: dict[str, str | None] = {"AWS_ENDPOINT_URL_S3": seaweedfs.endpoint}
+    match request.param:
+        case "unreachable":
+            settings["AWS_ENDPOINT_URL_S3"] = "http://127.0.0.1:9"
+        case "silent":
+            settings["AWS_ENDPOINT_URL_S3"] = f"http://127.0.0.1:{silent_port}"
+        case "no credentials":
+            settings |= {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
+        case "unknown key":
+            settings["AWS_ACCESS_KEY_ID"] = "somebody"
+        case "wrong secret":
+            settings["AWS_SECRET_ACCESS_KEY"] = "guessed"
+    return settings, TROUBLE[request.param]
+
+
+COMMANDS: dict[str, list[list[str]]] = {
+    "LAKE": [
+        ["status"],
+        ["settle"],
+        ["ledger"],
+        ["rejects", "silver/orders"],
+        ["sql", "select count(*) from silver.orders"],
+        ["allow", "silver/orders", "2025-06-01"],
+    ],
+    "LANDING": [["settle"]],
+}
+
+
+@pytest.mark.parametrize("where", COMMANDS)
+def test_an_s3_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, trouble: tuple[dict[str, str | None], str], where: str
+) -> None:
+    settings, says = trouble
+    url = "s3://no-such-bucket/prefix"
+    shopware = Shopware(tmp_path / "home", {**settings, f"SHOPWARE_{where}": url})
+    for command in COMMANDS[where] if "silent" not in str(settings) else COMMANDS[where][:1]:
+        began = time.monotonic()
+        found = shopware(*command, code=2)
+        assert found.stderr == f"SHOPWARE_{where} is '{url}', {says}.\n", command
+        assert time.monotonic() - began < 8, command
+
+
+def test_landing_at_an_s3_that_cannot_be_used(tmp_path: Path) -> None:
+    settings = {"SHOPWARE_LANDING": "s3://bucket", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
+    found = Shopware(tmp_path / "home", settings)("land", "inventory", __file__, code=2)
+    assert found.stderr.startswith("SHOPWARE_LANDING is 's3://bucket', whose endpoint cannot be reached")
+
+
+def test_the_process_itself_says_it_in_one_sentence_and_in_time(tmp_path: Path) -> None:
+    """As a person runs it, start-up included, with nothing set but what is wrong."""
+    env = {"PATH": os.environ["PATH"], "SHOPWARE_ENVIRONMENT": "prod", "AWS_EC2_METADATA_DISABLED": "true"}
+    began = time.monotonic()
+    command = [str(Path(sys.executable).with_name("shopware")), "settle"]
+    found = subprocess.run(command, check=False, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr == "SHOPWARE_ENVIRONMENT is 'prod': Input should be 'test', 'local' or 'aws'.\n"
+    assert time.monotonic() - began < 10
+    assert not list(tmp_path.iterdir()), "nothing was made"
+
+
+# --- what is asked wrong ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["rejects", "silver/nothing"], "There is no table 'silver/nothing'; there are silver/inventory"),
+        (["rejects", "silver/orders", "--rule", "nope"], "silver/orders has no rule 'nope'; it has record_readable"),
+        (["ledger", "--feed", "nope"], "There is no feed 'nope'; there are inventory, shop."),
+        (["allow", "silver/orders", "2025-06-01"], "silver/orders 2025-06-01 is not held. Held: none."),
+        (["allow", "gold/orders", "2025-06-01"], "There is no table 'gold/orders'"),
+        (["land", "nope", __file__], "Nothing reads 'nope': sources land under inventory, shop/order_items"),
+        (["land", "inventory", "/no/such/file"], "does not exist"),
+        (["simulate", "--feed", "nope"], "unknown feed 'nope'"),
+        (["simulate", "--start", "2025-02-30"], "--start"),
+        (["simulate", "--days", "0"], "--days"),
+        (["status", "--format", "xml"], "--format"),
+        (["sql", "select * from silver.nothing"], "silver.nothing"),
+        (["sql", "select nothing from silver.orders"], "nothing"),
+        (["sql", "selec 1"], "Only SELECT"),
+        (["sql", "select 'open"], "not SQL"),
+        (["sql", ""], "One statement"),
+        (["sql", "select interval '1 day' as i"], "i is an interval"),
+        (["sql", "select * from (select 1 as a) as x, (select 2 as a) as y"], "Several columns are called a"),
+    ],
+)
+def test_what_is_asked_wrong_is_told(settled: Shopware, arguments: list[str], says: str) -> None:
+    found = settled(*arguments, code=2)
+    assert says in found.stderr
+    assert not found.stdout
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "drop table silver.orders",
+        "delete from silver.orders",
+        "insert into silver.orders select * from silver.orders",
+        "update silver.orders set status = 'x'",
+        "create table t as select 1",
+        "create external table t stored as csv location '/etc/passwd'",
+        "create view v as select 1",
+        "truncate table silver.orders",
+        "alter table silver.orders rename to x",
+        "copy silver.orders to '{file}'",
+        "copy (select 1) to '{file}' stored as csv",
+        "explain analyze copy (select 1) to '{file}' stored as csv",
+        "explain copy (select 1) to '{file}'",
+        "EXPLAIN ANALYZE VERBOSE insert into silver.orders select * from silver.orders",
+        "set datafusion.execution.batch_size = 1",
+        "select 1; drop table silver.orders",
+        "select 1 into t",
+        "with x as (delete from silver.orders returning *) select * from x",
+        "describe select 1; drop table silver.orders",
+        "/* select */ drop table silver.orders",
+        "-- select\ndrop table silver.orders",
+        "begin",
+        "prepare p as drop table silver.orders",
+        "execute p",
+        "merge into silver.orders using silver.orders as s on true when matched then delete",
+        "select * from '/etc/passwd'",
+        "select * from read_csv('/etc/passwd')",
+    ],
+)
+def test_sql_only_reads_the_lake(settled: Shopware, tmp_path: Path, statement: str) -> None:
+    before = settled.table("silver/orders")
+    settled("sql", "--", statement.format(file=tmp_path / "out.csv"), code=2)
+    assert not list(tmp_path.iterdir()), "nothing was written"
+    assert settled.table("silver/orders").equals(before)
+
+
+# --- sql --------------------------------------------------------------------------------------------------------------
+
+
+def test_sql_reads_every_layer(settled: Shopware) -> None:
+    found = settled.json(
+        "sql",
+        "select b.order_id, s.status, g.total_revenue, l.accepted from bronze.orders b"
+        " join silver.orders s on s.order_id = b.order_id join gold.order_kpis_daily g on g.order_date = s.created_date"
+        " join ledger l on l.table_name = 'silver/orders' where b._line = 1",
+    )
+    assert found == [{"order_id": "1", "status": "shipped", "total_revenue": "20.0000", "accepted": 4}]
+
+
+def test_sql_of_a_table_that_was_never_written_has_no_rows(settled: Shopware) -> None:
+    assert settled.json("sql", "select * from gold.inventory_current") == []
+    assert settled.json("sql", "select count(*) as n, sum(stock_level) as s from silver.inventory") == [
+        {"n": 0, "s": None}
+    ]
+    columns = {line["column_name"] for line in settled.json("sql", "describe silver.inventory")}
+    assert {"stock_level", "stock_status", "last_updated_hour", "_warnings"} <= columns
+
+
+@pytest.mark.parametrize(
+    "statement", ["show tables", "describe silver.orders", "explain select 1", "explain analyze select 1"]
+)
+def test_sql_tells_what_there_is(settled: Shopware, statement: str) -> None:
+    assert settled.json("sql", statement)
+
+
+VALUES = (
+    "select cast('12345678901234.5678' as decimal(18, 4)) as money, date '2025-06-01' as day, 0.5 as share,"
+    " timestamp '2025-06-01 10:00:00.25' as at, null as nothing, true as yes, cast('NaN' as double) as nan,"
+    " 'a,\"b\"' as text, make_array(1, 2) as list, x'00ff' as bytes, 7 as number"
+)
+
+
+def test_json_is_exact(settled: Shopware) -> None:
+    assert settled.json("sql", VALUES) == [
+        {
+            "money": "12345678901234.5678",
+            "day": "2025-06-01",
+            "share": 0.5,
+            "at": "2025-06-01T10:00:00.250000",
+            "nothing": None,
+            "yes": True,
+            "nan": None,
+            "text": 'a,"b"',
+            "list": [1, 2],
+            "bytes": "00ff",
+            "number": 7,
+        }
+    ]
+
+
+def test_csv_is_exact(settled: Shopware) -> None:
+    (row,) = csv.DictReader(io.StringIO(settled("sql", VALUES, "--format", "csv").stdout))
+    assert row == {
+        "money": "12345678901234.5678",
+        "day": "2025-06-01",
+        "share": "0.5",
+        "at": "2025-06-01T10:00:00.250000",
+        "nothing": "",
+        "yes": "true",
+        "nan": "",
+        "text": 'a,"b"',
+        "list": "[1, 2]",
+        "bytes": "00ff",
+        "number": "7",
+    }
+
+
+# --- what people and programs read ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["status"],
+        ["ledger"],
+        ["rejects", "silver/orders"],
+        ["sql", "select * from gold.order_kpis_daily"],
+        ["sql", "select * from silver.order_items"],
+    ],
+    ids=" ".join,
+)
+def test_it_fits_the_terminal(
+    settled: Shopware, command: list[str], width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = settled(*command).stdout.splitlines()
+    told = [line for line in lines if "`shopware" in line]  # sentences are left to the terminal to break
+    assert max(len(line) for line in lines if line not in told) <= width
+    assert "null" not in "".join(lines).lower()
+
+
+@pytest.mark.parametrize("command", [["status"], ["ledger"], ["rejects", "silver/orders"]], ids=" ".join)
+def test_csv_and_json_say_the_same(settled: Shopware, command: list[str]) -> None:
+    from_json = settled.json(*command)
+    from_csv = list(csv.DictReader(io.StringIO(settled(*command, "--format", "csv").stdout)))
+    plain = [{name: _as_csv(value) for name, value in row.items()} for row in from_json]
+    assert plain
+    assert from_csv == plain
+
+
+def _as_csv(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+def test_status_counts_rows_without_markers(settled: Shopware) -> None:
+    lines = {line["table"]: line for line in settled.json("status")}
+    assert {name: line["rows"] for name, line in lines.items() if line["rows"] and "/" in name} == {
+        "bronze/products": 1,
+        "silver/products": 1,
+        "bronze/orders": 5,
+        "silver/orders": 4,
+        "silver/orders_rejected": 1,
+        "bronze/order_items": 2,
+        "silver/order_items": 2,
+        "gold/order_kpis_daily": 1,
+        "gold/category_kpis_daily": 1,
+    }
+    orders = lines["silver/orders"]
+    assert (orders["windows"], orders["rejected_share"], orders["newest_window"]) == (1, 0.2, "2025-06-01")
+    assert orders["bytes"] == sum(
+        file.stat().st_size for file in (settled.home / "lake/silver/orders").rglob("*.parquet")
+    )
+
+
+def test_rejects_show_rules_text_file_and_line(settled: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    found = settled("rejects", "silver/orders")
+    assert found.stdout == (
+        "shop/orders/orders.csv, line 5\n"
+        "    broke: user_id_present, status_known   order_id: 5   status: teleported\n"
+        "    created_at: 2025-06-01T14:00:00\n"
+    )
+    assert found.stderr == "1 of 1 rejected rows.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        (["--rule", "status_known"], 1),
+        (["--rule", "created_at_parses"], 0),
+        (["--source", "orders.csv"], 1),
+        (["--source", "other"], 0),
+        (["--limit", "1"], 1),
+    ],
+)
+def test_rejects_can_be_chosen(settled: Shopware, options: list[str], rows: int) -> None:
+    assert len(settled.json("rejects", "silver/orders", *options)) == rows
+
+
+def test_the_ledger_by_feed_and_source(settled: Shopware) -> None:
+    assert {line["object"] for line in settled.json("ledger") if line["object"]} == {
+        "shop/orders/orders.csv",
+        "shop/order_items/items.csv",
+        "shop/products/products.csv",
+    }
+    assert [line["window"] for line in settled.json("ledger") if line["table"] == "orders"] == [None, "2025-06-01"]
+    assert settled.json("ledger", "--feed", "inventory") == []
+    (line,) = settled.json("ledger", "--source", "orders.csv", "--settled")
+    counts = {name: line[name] for name in ("outcome", "read", "accepted", "rejected", "superseded", "pending")}
+    assert counts == {"outcome": "ingested", "read": 5, "accepted": 4, "rejected": 1, "superseded": 0, "pending": 0}
+
+
+def test_numbers_for_people_are_grouped(shopware: Shopware) -> None:
+    rows = "".join(f"p{number},s,n\n" for number in range(1234))
+    shopware.drop("shop/products/products.csv", f"id,sku,name\n{rows}".encode())
+    shopware("settle")
+    assert "1,234" in shopware("status").stdout
+    assert "1,234" in shopware("ledger").stdout
+
+
+# --- when something is wrong with the lake ----------------------------------------------------------------------------
+
+
+def test_a_lost_row_is_noticed(shopware: Shopware) -> None:
+    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    shopware("settle")
+    shopware("ledger", "--settled")
+    DeltaTable(str(shopware.home / "lake/silver/orders")).delete("order_id = '1'")
+    found = shopware("ledger", code=1)
+    assert "DOES NOT BALANCE" in found.stdout
+    assert "Lines that do not balance: 1." in found.stderr
+    shopware("settle")
+    shopware("ledger", "--settled")
+    assert shopware.table("silver/orders").height == 4, "settling makes it whole again"
+
+
+def test_a_pending_row_is_told(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bronze has it and silver fails: books balance, with rows pending."""
+    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    with monkeypatch.context() as patch:
+        patch.setattr("shopware_assets.silver.assets.Silver.materialize", _explode)
+        assert "a broken disk" in shopware("settle", code=1).stderr, "a person reads why"
+    found = shopware("ledger")
+    assert "All lines balance. Rows pending: 5." in found.stderr
+    shopware("ledger", "--settled", code=1)
+    shopware("settle")
+    shopware("ledger", "--settled")
+
+
+def _explode(*_: object, **__: object) -> None:
+    raise RuntimeError("a broken disk")
+
+
+def test_what_fails_is_tried_three_times_and_told(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
+    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    shopware.drop("inventory/empty.json", b"")
+    read = ingest.read_records
+    attempts = []
+
+    def fail_on_orders(*arguments: Any) -> Any:
+        if "order_id" in arguments[1]:
+            attempts.append(1)
+            raise RuntimeError("a broken disk")
+        return read(*arguments)
+
+    monkeypatch.setattr(ingest, "read_records", fail_on_orders)
+    found = shopware("settle", code=1)
+    assert len(attempts) == 3
+    assert "Failed three times: orders, objects: 1, " in found.stderr
+    assert "a broken disk" in found.stderr
+    assert "Traceback" not in found.output
+    assert shopware.json("ledger", "--source", "empty")[0]["outcome"] == "empty", "the other feed was done"
+
+
+def test_a_run_of_another_process_is_waited_for(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
+    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    monkeypatch.setattr(settling, "_PATIENCE", 1)
+    shopware("status")
+    with _instance(shopware) as instance:
+        assets = "bronze/orders,silver/orders,silver/orders_rejected"
+        tags = {"shopware/assets": assets, "shopware/missing": "x", "shopware/attempt": "1", "shopware/about": "orders"}
+        tags |= {f"dagster/asset_partition_range_{end}": day for end, day in (("start", "2025-01-01"), ("end", "2999"))}
+        run = instance.create_run_for_job(_nothing.get_definition(), tags=tags)  # type: ignore[attr-defined]
+    found = shopware("settle", code=1)
+    assert "Waits for a run that does not end: orders, objects: 1, " in found.stderr
+    with _instance(shopware) as instance:
+        instance.report_run_canceled(run)
+    shopware("settle")
+
+
+def test_alerts_that_cannot_be_sent_are_told(tmp_path: Path) -> None:
+    shopware = Shopware(tmp_path / "home", {"SHOPWARE_ALERTS_TOPIC": "my-topic"})
+    shopware.drop("shop/orders/orders.csv", BAD_ORDERS.encode())
+    found = shopware("settle", code=1)
+    assert "SHOPWARE_ALERTS_TOPIC=my-topic is not the ARN of an SNS topic" in found.stderr
+    assert shopware.table("silver/orders").height == 3, "the work is done"
+
+
+def test_a_held_window_is_let_through(shopware: Shopware) -> None:
+    shopware.drop("shop/orders/orders.csv", BAD_ORDERS.encode())
+    held = shopware("settle").output
+    assert "silver/orders 2025-06-01 is held: 2 of 5 rows rejected." in held
+    assert "`shopware allow silver/orders 2025-06-01` lets it through" in held
+    assert "is held" in shopware("status").stdout
+    assert not shopware.exists("gold/order_kpis_daily")
+
+    assert "2025-06-01 is let through" in shopware("allow", "silver/orders", "2025-06-01").stdout
+    assert "is held" not in shopware("settle").output
+    assert shopware.table("gold/order_kpis_daily")["total_orders"].to_list() == [3]
+    shopware("allow", "silver/orders", "2025-06-01", code=2)
+
+    shopware.drop("shop/orders/orders.csv", (BAD_ORDERS + "6,u,lost,2025-06-01,,,,\n").encode())
+    assert "2025-06-01 is held: 3 of 6 rows rejected" in shopware("settle").output, "it has changed"
+    assert shopware.table("gold/order_kpis_daily")["total_orders"].to_list() == [3], "the last values stay"
+
+
+# --- landing ----------------------------------------------------------------------------------------------------------
+
+
+def test_files_land_whole_and_under_their_names(shopware: Shopware, tmp_path: Path) -> None:
+    file = tmp_path / "odd näme +%41.csv"
+    file.write_bytes(b"x\r\n\0\xff")
+    assert shopware("land", "/shop/orders/2025/", file).stdout == "shop/orders/2025/odd näme +%41.csv  5 bytes\n"
+    assert (shopware.home / "landing/shop/orders/2025/odd näme +%41.csv").read_bytes() == file.read_bytes()
+
+
+def test_two_homes_never_touch_each_other(tmp_path: Path) -> None:
+    one, other = Shopware(tmp_path / "one"), Shopware(tmp_path / "other")
+    one.drop("shop/orders/orders.csv", ORDERS.encode())
+    one("settle")
+    assert "0 rows read" in other("settle").stdout
+    assert one.json("ledger")
+    assert other.json("ledger") == []
+
+
+def test_simulating_is_repeatable_and_says_what_it_put_in(tmp_path: Path) -> None:
+    one, other = Shopware(tmp_path / "one"), Shopware(tmp_path / "other")
+    options = ["--feed", "shop", "--rows", "20", "--seed", "3", "--dirty", "0.1"]
+    account = json.loads(one("simulate", *options).stdout)
+    assert account["tables"]["orders"]["rejected"] > 0
+    assert json.loads(other("simulate", *options).stdout) == account
+    assert _files(one.home / "landing") == _files(other.home / "landing")
+    other("simulate", "--feed", "shop", "--rows", "20", "--seed", "4")
+    assert _files(one.home / "landing") != _files(other.home / "landing"), "the control: another seed"
+
+
+def _files(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        str(file.relative_to(folder)): (file.read_bytes(), file.stat().st_mtime_ns)
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def test_addresses_left_by_make_dev_are_found_and_the_environment_wins(tmp_path: Path) -> None:
+    shopware = Shopware(tmp_path / "home")
+    shopware.home.mkdir()
+    (shopware.home / "dev.json").write_text(json.dumps({"SHOPWARE_LANDING": str(tmp_path / "elsewhere")}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("SHOPWARE_LANDING", raising=False)
+        shopware("land", "inventory", __file__)
+        assert (tmp_path / "elsewhere/inventory/test_cli.py").exists()
+    settings = {"SHOPWARE_LANDING": str(tmp_path / "mine")}
+    Shopware(shopware.home, settings)("land", "inventory", __file__)
+    assert (tmp_path / "mine/inventory/test_cli.py").exists()
+
+
+@dg.job
+def _nothing() -> None:
+    """A job of somebody else."""
+
+
+def _instance(shopware: Shopware) -> dg.DagsterInstance:
+    return dg.DagsterInstance.from_config(str(shopware.home / "dagster"))
