@@ -85,7 +85,8 @@ def _held(lake: Lake, contract: Contract, held: pl.DataFrame) -> Iterator[Fact]:
 
 def _rule_shares(lake: Lake, contract: Contract, judged: pl.DataFrame, share: float) -> Iterator[Fact]:
     """Rules that many rows of a window break, waiting ones aside; looked up only where many are rejected at all."""
-    totals = judged.group_by("window").agg(pl.col("read", "rejected", "waiting").sum())
+    current = judged.filter("current")
+    totals = current.group_by("window").agg(pl.col("read", "rejected", "waiting").sum())
     suspicious = totals.filter(pl.col("rejected") - pl.col("waiting") > share * pl.col("read"))
     if suspicious.is_empty():
         return

@@ -5,6 +5,7 @@ rules look at several rows; `volume` compares a window with those before it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract, Rule, Severity, TableRule
 from shopware_assets.contracts.tables import Table, bronze, rejected, silver
+from shopware_assets.contracts.windows import Grain
 from shopware_assets.ledger import named_window
 from shopware_assets.transforms.shop_rules import TABLE_RULES
 
@@ -65,6 +67,12 @@ def silver_checks(contract: Contract) -> list[dg.AssetCheckSpec]:
             description=f"No window has {_VOLUME_FACTOR} times the rows of those before it, or a fraction.",
         ),
     ]
+
+
+def freshness(contract: Contract) -> dg.FreshnessPolicy:
+    """A feed that is due every hour is late after two, one that is due every day after a day and a half."""
+    late = timedelta(hours=2) if contract.grain is Grain.HOUR else timedelta(hours=36)
+    return dg.FreshnessPolicy.time_window(fail_window=2 * late, warn_window=late)
 
 
 def columns_complete(contract: Contract, markers: pl.DataFrame) -> tuple[bool, dict[str, Any]]:

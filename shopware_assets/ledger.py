@@ -237,13 +237,14 @@ def objects_of(ledger: pl.DataFrame) -> pl.DataFrame:
 def held(ledger: pl.DataFrame, allowed: pl.DataFrame, threshold: float) -> pl.DataFrame:
     """Windows over the reject threshold that nobody let through: gold waits for them.
 
-    Rows that wait for a parent do not count towards the threshold.
+    Rows that wait for a parent do not count towards the threshold, nor do rows of replaced versions count as read:
+    sending a bad file again would dilute it.
 
     Returns:
         `table_name`, `window`, `read`, `rejected` (without those waiting), `objects`.
     """
     totals = ledger.group_by("table_name", "window").agg(
-        pl.col("read").sum(), (pl.col("rejected") - pl.col("waiting")).sum().alias("rejected")
+        pl.col("read").filter("current").sum(), (pl.col("rejected") - pl.col("waiting")).sum().alias("rejected")
     )
     over = totals.filter(pl.col("rejected") > threshold * pl.col("read"))
     named = over.join(objects_of(ledger), on=["table_name", "window"])

@@ -42,6 +42,7 @@ def bronze_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
                 tags={"feed": contract.feed, "layer": "bronze"},
                 metadata=of_table(table, bronze_schema(contract)),
                 partitions_def=partitions.of(contract.grain),
+                freshness_policy=checks.freshness(contract),
             )
         ],
         check_specs=checks.bronze_checks(contract),

@@ -48,6 +48,7 @@ def silver_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
                 key,
                 description=contract.description,
                 kinds={"deltalake", "polars", "silver"},
+                freshness_policy=checks.freshness(contract),
                 metadata=of_table(accepted_table, silver_schema(contract), key=", ".join(contract.key)),
                 **common,
             ),
