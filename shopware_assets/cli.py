@@ -155,7 +155,7 @@ def settle() -> None:
         from shopware_assets.partitions import Partitions
         from shopware_assets.settle import settle as settle_all
 
-        logging.getLogger("dagster").setLevel(logging.CRITICAL)  # why a run failed is said at the end
+        logging.getLogger("dagster").setLevel(logging.ERROR)
         watch = Watch(lake, landing, resources["engine"].open(), resources["rules"], Partitions(settings.starts_at))
         job = build_defs(settings).resolve_implicit_global_asset_job_def()
         with dg.DagsterInstance.from_config(str(home)) as instance, _progress() as progress:

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping
 
 import dagster as dg
+import narwhals as nw
 
-from shopware_assets.contracts.contract import Carried, Column, Contract, Derived
+from shopware_assets.contracts.contract import Carried, Column, Contract, Derived, Type
 from shopware_assets.contracts.tables import SYSTEM_COLUMNS, Table, bronze, rejected, silver
+from shopware_assets.serving.tables import Served
 from shopware_assets.transforms.answer import Answer, Measure
 
 
@@ -15,16 +17,35 @@ def _schema(table: Table, described: Iterable[Column | Carried | Derived | Measu
     def column(name: str) -> dg.TableColumn:
         about = by_name.get(name)
         text = getattr(about, "definition", None) or getattr(about, "description", None) or SYSTEM_COLUMNS.get(name)
+        if text is None:  # not of the row, but of its window
+            text = f"The {'hour' if name.endswith('_hour') else 'day'} of the row's window, by which it is laid out."
         unit = "" if verbatim else getattr(about, "unit", "")
-        description = " ".join(
-            part for part in (text or "The window's place on disk.", f"[{unit}]" if unit else "") if part
-        )
+        description = f"{text} [{unit}]" if unit else text
         tags = {"personal_data": ""} if getattr(about, "personal", False) else None
         constraints = dg.TableColumnConstraints(nullable=not getattr(about, "required", False) or verbatim)
-        kind = "String" if verbatim and about else str(table.columns[name])
+        kind = _type_name(table.columns[name])
         return dg.TableColumn(name, kind, description=description, constraints=constraints, tags=tags)
 
     return dg.TableSchema([column(name) for name in table.columns])
+
+
+def _type_name(dtype: nw.dtypes.DType) -> str:
+    """A type as SQL calls it."""
+    match dtype:
+        case nw.Decimal():
+            return f"decimal({dtype.precision},{dtype.scale})"
+        case nw.Datetime():
+            return "timestamp"
+    return _TYPE_NAMES[type(dtype)]
+
+
+_TYPE_NAMES: dict[type[nw.dtypes.DType], str] = {
+    nw.String: "string",
+    nw.Int32: "int",
+    nw.Int64: "bigint",
+    nw.Float64: "double",
+    nw.Date: "date",
+}
 
 
 def bronze_schema(contract: Contract) -> dg.TableSchema:
@@ -42,6 +63,18 @@ def rejected_schema(contract: Contract) -> dg.TableSchema:
 
 def answer_schema(answer: Answer) -> dg.TableSchema:
     return _schema(answer.table, answer.measures, verbatim=False)
+
+
+def served_schema(served: Served, answer: Answer) -> dg.TableSchema:
+    """Attributes of an item, with the types that DynamoDB knows."""
+    measures = {measure.name: measure for measure in answer.measures}
+
+    def attribute(name: str, column: str) -> dg.TableColumn:
+        measure = measures[column]
+        kind = "string" if measure.type in (Type.STRING, Type.DATE) else "number"
+        return dg.TableColumn(name, kind, description=f"{measure.definition} (`{column}` of gold.{answer.name})")
+
+    return dg.TableSchema([attribute(name, column) for name, column in served.attributes.items()])
 
 
 def of_table(table: Table, schema: dg.TableSchema, **more: object) -> Mapping[str, object]:

@@ -86,6 +86,7 @@ def execute(job: dg.JobDefinition, instance: dg.DagsterInstance, request: Reques
         instance=instance,
         asset_selection=keys,
         tags={**request.tags, PROCESS: _this_process()},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # why it failed is returned
         raise_on_error=False,
     )
     return "" if result.success else _why(result)
@@ -97,7 +98,8 @@ def _why(result: dg.ExecuteInProcessResult) -> str:
         if event.is_step_failure and (error := event.step_failure_data.error):
             while error.cause:
                 error = error.cause
-            return " ".join(error.message.split())[:_REASON_LENGTH]
+            message, _, _ = error.message.partition("Traceback (most recent call last)")
+            return " ".join(message.split())[:_REASON_LENGTH]
     return "The run's log says why."
 
 

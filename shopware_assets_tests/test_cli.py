@@ -472,7 +472,7 @@ def test_what_fails_is_tried_three_times_and_told(shopware: Shopware, monkeypatc
     assert len(attempts) == 3
     assert "Failed three times: orders, objects: 1, " in found.stderr
     assert "a broken disk" in found.stderr
-    print(found.output); assert "Traceback" not in found.output
+    assert "Traceback" not in found.output
     assert shopware.json("ledger", "--source", "empty")[0]["outcome"] == "empty", "the other feed was done"
 
 

@@ -8,6 +8,7 @@ from resources.lookups import Lookups, Published
 from resources.world import LakeResource, RulesResource
 from shopware_assets import ledger
 from shopware_assets.ledger import LINEAGE
+from shopware_assets.metadata import served_schema
 from shopware_assets.partitions import Partitions
 from shopware_assets.serving.tables import Served
 from shopware_assets.transforms import ANSWERS
@@ -50,12 +51,7 @@ def serve(lake: Lake, lookups: Lookups, served: Served, days: list[str]) -> dict
 def serving_asset(served: Served, partitions: Partitions) -> dg.AssetsDefinition:
     """Hands the days of the run over to applications."""
     key = dg.AssetKey(["serving", served.name])
-    schema = dg.TableSchema(
-        [
-            dg.TableColumn(attribute, description=f"`{column}` of gold.{served.answer}.")
-            for attribute, column in served.attributes.items()
-        ]
-    )
+    schema = served_schema(served, ANSWERS[served.answer])
 
     @dg.multi_asset(
         name=f"serving_{served.name}",

@@ -1,0 +1,203 @@
+"""Case by case: what arrives later changes what had become of rows before, also when that is killed at any commit.
+
+And that these tests can fail: each law of the design, broken on purpose, leaves tables that are wrong.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import narwhals as nw
+import polars as pl
+import pytest
+
+from resources.lake import Lake
+from shopware_assets import ledger
+from shopware_assets.bronze.ingest import Known
+from shopware_assets.contracts.contract import Contract
+from shopware_assets.contracts.tables import Table, rejected, silver
+from shopware_assets.ledger import LEDGER, LINEAGE, window_name
+from shopware_assets.silver import materialize
+from shopware_assets.silver.materialize import Judged, Silver
+from shopware_assets.staleness import Survey
+from shopware_assets_tests.arrival import oracle
+from shopware_assets_tests.arrival.history import Copied, NeverSettles, Story
+from shopware_assets_tests.arrival.world import CASES
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def told(case: str, folder: Path) -> Story:
+    """The story of a case: settled, and then all arrives that changes it."""
+    before, after = CASES[case]
+    story = Story(folder / "lake", [*before, *after])
+    story.ingest(before)
+    story.settle()
+    story.ingest(after)
+    return story
+
+
+def wrong(story: Story) -> list[str]:
+    """What is wrong once all has arrived and settled."""
+    try:
+        story.finish()
+    except NeverSettles as error:
+        return [str(error)]
+    return story.differences(oracle.tables(story.drops))
+
+
+def wrong_after_a_kill(case: str, folder: Path) -> Iterator[str]:
+    """What is wrong in the end if the change is killed after one of its commits, whichever it is."""
+    before, after = CASES[case]
+    story = Story(folder / "lake", [*before, *after])
+    story.ingest(before)
+    story.settle()
+    copied = Copied(folder / "lake", folder)
+    with story.at_commits(copied):
+        story.ingest(after)
+        story.settle()
+    for number, copy in enumerate(copied.copies):
+        yield from (f"killed after commit {number}: {line}" for line in wrong(Story(copy, story.drops)))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_arrives_later_changes_what_had_become_of_rows(case: str, tmp_path: Path) -> None:
+    assert not wrong(told(case, tmp_path))
+
+
+SWEPT = "category corrected"
+
+
+@pytest.mark.parametrize(
+    "case", [case if case == SWEPT else pytest.param(case, marks=pytest.mark.long) for case in CASES]
+)
+def test_a_kill_at_any_commit_changes_nothing(case: str, tmp_path: Path) -> None:
+    assert not list(wrong_after_a_kill(case, tmp_path))
+
+
+# --- What if a law were broken ---------------------------------------------------------------------------------------
+
+
+def ingests_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Known, "holds", lambda self, landed, landed_at: False)
+
+
+def last_read_wins(patch: pytest.MonkeyPatch) -> None:
+    split = materialize.split
+
+    def by_reading(rows: nw.LazyFrame, contract: Contract, **others: object) -> object:
+        numbered = nw.from_native(rows.to_native().with_row_index("_read"))
+        return split(numbered, dataclasses.replace(contract, newest_by=-nw.col("_read").cast(nw.Int64)), **others)
+
+    patch.setattr(materialize, "split", by_reading)
+
+
+def unreadable_version_replaces(patch: pytest.MonkeyPatch) -> None:
+    markers = ledger.markers
+
+    def by_time_alone(*args: object, **kwargs: object) -> pl.DataFrame:
+        return markers(*args, **kwargs).with_columns(  # type: ignore[arg-type]
+            current=pl.col("landed_at") == pl.col("landed_at").max().over("source")
+        )
+
+    patch.setattr(ledger, "markers", by_time_alone)
+
+
+def forgets_objects(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Survey, "_objects", lambda self, contract, judged: set())
+
+
+def forgets_parents(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Survey, "_parents", lambda self, contract, reference, judged: set())
+
+
+def forgets_shared_keys(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("shopware_assets.staleness._disagreeing", lambda lineage: set())
+
+
+def judges_windows_alone(patch: pytest.MonkeyPatch) -> None:
+    none = pl.DataFrame(schema={"_key": pl.String, "window": pl.String})
+    patch.setattr(Silver, "_shared_keys", lambda self, handle: none)
+
+
+def forgets_the_day_before(patch: pytest.MonkeyPatch) -> None:
+    """Gold follows the days that rows have now, not those they had."""
+
+    def of_what_is(expected: pl.DataFrame, recorded: pl.DataFrame) -> set[str]:
+        facts = recorded.columns
+        return set(expected.select(facts).join(recorded, on=facts, how="anti", nulls_equal=True)["window"])
+
+    patch.setattr("shopware_assets.staleness.stale", of_what_is)
+
+
+def keeps_old_rejects(patch: pytest.MonkeyPatch) -> None:
+    replace = Lake.replace
+
+    def unless_empty(self: Lake, table: Table, frame: pl.DataFrame, *args: object, **kwargs: object) -> int:
+        skipped = table.name.endswith("_rejected") and frame.is_empty()
+        return self.version(table) if skipped else replace(self, table, frame, *args, **kwargs)  # type: ignore[arg-type]
+
+    patch.setattr(Lake, "replace", unless_empty)
+
+
+def does_not_say_that_it_begins(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ledger, "begin", lambda lake, table, windows: None)
+
+
+def writes_the_ledger_first(patch: pytest.MonkeyPatch) -> None:
+    def write(self: Silver, judged: Judged) -> None:
+        windows = None if judged.windows == [None] else [window for window in judged.windows if window]
+        names = [window_name(window, self.contract.grain) for window in judged.windows]
+        ledger.write(self.lake, LEDGER, silver(self.contract), names, judged.counts)
+        ledger.write(self.lake, LINEAGE, silver(self.contract), names, judged.lineage)
+        self.lake.replace(rejected(self.contract), judged.rejected, windows)
+        self.lake.replace(silver(self.contract), judged.accepted, windows)
+
+    patch.setattr(Silver, "_write", write)
+
+
+def commits_rows_before_their_markers(patch: pytest.MonkeyPatch) -> None:
+    append_once = Lake.append_once
+
+    def in_two(self: Lake, table: Table, batches: Callable, *, guard: str) -> None:
+        if guard != "ingest":
+            return append_once(self, table, batches, guard=guard)
+        frames = [frame for frame in batches(self.open(table)) or ()]
+        for part in (pl.col("_line") > 0, pl.col("_line") == 0):
+            append_once(self, table, lambda _, part=part: iter([f.filter(part) for f in frames]), guard=guard)
+
+    patch.setattr(Lake, "append_once", in_two)
+
+
+@pytest.mark.parametrize(
+    ("broken", "case"),
+    [
+        (ingests_again, "new version cannot be read"),
+        (last_read_wins, "line sent again in another window"),
+        (unreadable_version_replaces, "new version cannot be read"),
+        (forgets_objects, "order cancelled"),
+        (forgets_parents, "category corrected"),
+        (forgets_shared_keys, "line sent again in another window"),
+        (judges_windows_alone, "line sent again in another window"),
+        (forgets_the_day_before, "order moved"),
+        (keeps_old_rejects, "lines before their parents"),
+    ],
+)
+def test_a_broken_law_shows(broken: Break, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(monkeypatch)
+    assert wrong(told(case, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("broken", "case"),
+    [
+        (does_not_say_that_it_begins, "category corrected"),
+        (writes_the_ledger_first, "one product broken, another mended"),
+        (commits_rows_before_their_markers, "snapshot sent again"),
+    ],
+)
+def test_a_broken_law_shows_after_a_kill(
+    broken: Break, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch)
+    assert next(wrong_after_a_kill(case, tmp_path), None)
