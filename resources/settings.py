@@ -144,6 +144,7 @@ _DAGSTER: dict[str, Any] = {
     },
     "python_logs": {"python_log_level": "WARNING"},
     "telemetry": {"enabled": False},
+    "nux": {"enabled": False},
 }
 """How Dagster runs on one machine."""
 

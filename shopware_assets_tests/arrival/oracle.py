@@ -27,7 +27,12 @@ REQUIRED = {
     "order_items": ("id", "order_id", "user_id", "product_id", "status", "created_at", "sale_price"),
 }
 EVENT_TIME = {"inventory": "last_updated", "orders": "created_at", "order_items": "created_at"}
-KEY = {"inventory": ("inventory_id", "last_updated"), "products": ("id",), "orders": ("order_id",), "order_items": ("id",)}
+KEY = {
+    "inventory": ("inventory_id", "last_updated"),
+    "products": ("id",),
+    "orders": ("order_id",),
+    "order_items": ("id",),
+}
 INTS = {"inventory_id", "product_id", "warehouse_id", "stock_level", "restock_threshold", "num_of_item"}
 MONEY = {"cost", "retail_price", "sale_price"}
 NOT_NEGATIVE = {"cost", "retail_price", "sale_price", "stock_level", "restock_threshold"}
@@ -71,7 +76,9 @@ def partition(table: str, window: datetime) -> Row:
 def tables(drops: Iterable[Drop]) -> Tables:
     """Every table of the lake once all the objects have arrived and nothing is left to do."""
     objects = sorted(drops, key=lambda drop: (drop.table, drop.key, drop.landed_at, drop.version))
-    rows = {table: [row for drop in objects if drop.table == table for row in _records(drop, objects)] for table in COLUMNS}
+    rows = {
+        table: [row for drop in objects if drop.table == table for row in _records(drop, objects)] for table in COLUMNS
+    }
     silver: dict[str, list[Row]] = {}
     for table in ("products", "orders", "order_items", "inventory"):
         for row in rows[table]:
@@ -80,7 +87,9 @@ def tables(drops: Iterable[Drop]) -> Tables:
         silver[table] = [row.values for row in rows[table] if row.outcome == "accepted"]
     found: Tables = {"ledger": _ledger(rows)}
     for table, judged in rows.items():
-        found[f"bronze/{table}"] = [_bronze(row) for row in judged] + [_marker(drop) for drop in objects if drop.table == table]
+        found[f"bronze/{table}"] = [_bronze(row) for row in judged] + [
+            _marker(drop) for drop in objects if drop.table == table
+        ]
         found[f"silver/{table}"] = silver[table]
         found[f"silver/{table}_rejected"] = [_set_aside(row) for row in judged if row.outcome == "rejected"]
     found["gold/order_kpis_daily"] = _order_kpis(silver["orders"], silver["order_items"])
@@ -109,7 +118,9 @@ def _landing_window(drop: Drop) -> datetime:
     if not dates:
         named = drop.landed_at
     else:
-        named = datetime.strptime(dates[-1] if "/" in dates[-1] else f"{dates[-1]}/00", "%Y-%m-%d/%H").replace(tzinfo=UTC)
+        named = datetime.strptime(dates[-1] if "/" in dates[-1] else f"{dates[-1]}/00", "%Y-%m-%d/%H").replace(
+            tzinfo=UTC
+        )
     return named.replace(minute=0) if drop.table == "inventory" else named.replace(hour=0, minute=0)
 
 
@@ -146,7 +157,9 @@ def _time(text: str | None) -> datetime | None:
 
 def _value(name: str, text: str) -> Value:
     if name in MONEY:
-        return Decimal(text).quantize(Decimal("0.0001"), ROUND_HALF_UP) if re.fullmatch(r"-?\d+(\.\d+)?", text) else None
+        return (
+            Decimal(text).quantize(Decimal("0.0001"), ROUND_HALF_UP) if re.fullmatch(r"-?\d+(\.\d+)?", text) else None
+        )
     if name in INTS:
         return int(text) if re.fullmatch(r"-?\d+", text) else None
     if name.endswith("_at") or name == "last_updated":
@@ -262,7 +275,8 @@ def _ledger(rows: dict[str, list[Judged]]) -> list[Row]:
     names = ("table_name", "window", "source", "version", "landed_at", "current")
     numbers = ("read", "accepted", "rejected", "superseded", "waiting")
     return [
-        {**dict(zip(names, which, strict=True)), **{name: line[name] for name in numbers}} for which, line in counts.items()
+        {**dict(zip(names, which, strict=True)), **{name: line[name] for name in numbers}}
+        for which, line in counts.items()
     ]
 
 
@@ -284,7 +298,9 @@ def _live(items: list[Row]) -> list[Row]:
 def _order_kpis(orders: list[Row], items: list[Row]) -> list[Row]:
     lines = _live(items)
     lines_of = Counter(line["order_id"] for line in items)
-    days: set[date] = {o["created_date"] for o in orders} | {line["refund_date"] for line in lines if line["refund_date"]}
+    days: set[date] = {o["created_date"] for o in orders} | {
+        line["refund_date"] for line in lines if line["refund_date"]
+    }
     found = []
     for day in days:
         placed = [o for o in orders if o["created_date"] == day and o["status"] != "cancelled"]
@@ -319,7 +335,10 @@ def _category_kpis(items: list[Row]) -> list[Row]:
         groups[line["category"], line["order_date"]].append(line)
     found = []
     for (category, day), lines in groups.items():
-        revenue, orders = sum((line["sale_price"] for line in lines), Decimal()), len({line["order_id"] for line in lines})
+        revenue, orders = (
+            sum((line["sale_price"] for line in lines), Decimal()),
+            len({line["order_id"] for line in lines}),
+        )
         found.append(
             {
                 "category": category,

@@ -65,7 +65,9 @@ class Drop:
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(COLUMNS[self.table])
         for record in self.records:
-            rows.writerow(record.split(",") if isinstance(record, str) else [record.get(c, "") for c in COLUMNS[self.table]])
+            rows.writerow(
+                record.split(",") if isinstance(record, str) else [record.get(c, "") for c in COLUMNS[self.table]]
+            )
         return text.getvalue().encode()
 
     @property
@@ -118,12 +120,20 @@ def product(id: str, category: str = "Shoes", **more: str) -> Record:
 
 def order(id: str, created: str, status: str = "processing", items: str = "1", **more: str) -> Record:
     return {
-        **{"order_id": id, "user_id": f"u{id[-1:]}", "status": status, "created_at": _iso(created), "num_of_item": items},
+        **{
+            "order_id": id,
+            "user_id": f"u{id[-1:]}",
+            "status": status,
+            "created_at": _iso(created),
+            "num_of_item": items,
+        },
         **{name: _iso(value) if name.endswith("_at") else value for name, value in more.items()},
     }
 
 
-def line(id: str, order_id: str, product_id: str, created: str, status: str = "processing", price: str = "20.25", **more: str) -> Record:
+def line(
+    id: str, order_id: str, product_id: str, created: str, status: str = "processing", price: str = "20.25", **more: str
+) -> Record:
     return {
         **{"id": id, "order_id": order_id, "user_id": f"u{order_id[-1:]}", "product_id": product_id, "status": status},
         **{"created_at": _iso(created), "sale_price": price},
@@ -211,7 +221,14 @@ def base() -> list[Drop]:
         ),
         # Snapshots: history within an hour, one sent again with another level, broken in several ways, late.
         drop(
-            *("inventory", "2025-03-01/08.jsonl", "01T09", stock("1", "01T08"), stock("2", "01T08", "0", "2"), '{"half'),
+            *(
+                "inventory",
+                "2025-03-01/08.jsonl",
+                "01T09",
+                stock("1", "01T08"),
+                stock("2", "01T08", "0", "2"),
+                '{"half',
+            ),
             *(stock("3", "01T08", "-1"), stock("4", "01T07", "9", "3", restock_threshold=""), stock("5", "05T08")),
         ),
         drop(
@@ -253,7 +270,10 @@ CASES: dict[str, tuple[Sequence[Drop], Sequence[Drop]]] = {
         ],
         [drop("products", "1.csv", "02T06", product("p1", cost="-1"), product("p2"), version="b")],
     ),
-    "line sent again in another window": (_SHOP, [drop("order_items", "2.csv", "02T09", line("l1", "o1", "p1", "02T08"))]),
+    "line sent again in another window": (
+        _SHOP,
+        [drop("order_items", "2.csv", "02T09", line("l1", "o1", "p1", "02T08"))],
+    ),
     "line sent again, of an order not there yet": (
         [*_SHOP, drop("order_items", "2.csv", "02T09", line("l1", "o3", "p1", "02T08"))],
         [drop("orders", "2.csv", "03T06", order("o3", "02T08"))],
@@ -302,7 +322,15 @@ def _drawn_record(random: Random, table: str) -> Record | str:
         case "orders":
             made = order(one("o1 o2 o3 o4 o5 o6 o7 o8"), day(), status, one("1 2 3 0"), **more)
         case "order_items":
-            made = line(*(one(f"{k}1 {k}2 {k}3 {k}4 {k}5 {k}6 {k}7 {k}8") for k in "lop"), day(), status, one("5 5.5 0.0001 -5"), **more)
+            made = line(
+                *(one(f"{k}1 {k}2 {k}3 {k}4 {k}5 {k}6 {k}7 {k}8") for k in "lop"),
+                day(),
+                status,
+                one("5 5.5 0.0001 -5"),
+                **more,
+            )
         case _:
-            made = stock(one("1 2 3 4"), one("01T07 01T08 02T10"), one("0 4 5 6 -1"), one("1 2"), restock_threshold=one("5 0 -1"))
+            made = stock(
+                one("1 2 3 4"), one("01T07 01T08 02T10"), one("0 4 5 6 -1"), one("1 2"), restock_threshold=one("5 0 -1")
+            )
     return made if random.random() > 0.1 else {**made, random.choice(COLUMNS[table]): ""}

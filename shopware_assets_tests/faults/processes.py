@@ -12,13 +12,17 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["shopware_assets.definitions", "shopware_assets.cli", "shopware_assets_tests.faults.processes"])
+_CONTEXT.set_forkserver_preload(
+    ["shopware_assets.definitions", "shopware_assets.cli", "shopware_assets_tests.faults.processes"]
+)
 
 
 def _nothing() -> None: ...
 
 
-def start(*command: str, env: Mapping[str, str], output: Path, first: Callable[[], None] = _nothing) -> ForkServerProcess:
+def start(
+    *command: str, env: Mapping[str, str], output: Path, first: Callable[[], None] = _nothing
+) -> ForkServerProcess:
     """Starts `shopware COMMAND` with these settings; what it prints goes to a file. `first` is called in the process."""
     process = _CONTEXT.Process(target=_run, args=(command, dict(env), str(output), first))
     process.start()
