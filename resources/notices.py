@@ -1,7 +1,7 @@
 """Notices of the landing bucket, from its SQS queue: hints that an object may have come, ahead of the next listing."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import unquote_plus
 
 import boto3
@@ -13,10 +13,11 @@ from resources.settings import Misconfigured
 _BATCHES = 20  # of ten messages, in one tick
 
 
-def keys_announced(queue_url: str, landing_url: str) -> Iterator[str]:
-    """The keys (below the landing root) that waiting notices name; each notice is taken off the queue once it is read.
+def keys_announced(queue_url: str, landing_url: str, ours: Sequence[str], others: Sequence[str]) -> Iterator[str]:
+    """The keys below the prefixes `ours` (of the landing root) that waiting notices name.
 
-    A notice that is lost, comes twice or out of order does no harm: it only says where to look.
+    A notice is taken off the queue once it is read; one that names only keys below `others` is put back for those who
+    read these. A notice that is lost, comes twice or out of order does no harm: it only says where to look.
 
     Raises:
         Misconfigured: The queue cannot be read.
@@ -30,14 +31,28 @@ def keys_announced(queue_url: str, landing_url: str) -> Iterator[str]:
             messages = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages", [])
             if not messages:
                 return
-            for message in messages:
-                for name, key in _objects(message["Body"]):
-                    if name == bucket and key.startswith(root):
-                        yield key[len(root) :]
-            entries = [{"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(messages)]
-            sqs.delete_message_batch(QueueUrl=queue_url, Entries=entries)
+            done, left = [], []
+            for number, message in enumerate(messages):
+                named = [k[len(root) :] for b, k in _objects(message["Body"]) if b == bucket and k.startswith(root)]
+                of_ours = [key for key in named if _below(key, ours)]
+                yield from of_ours
+                receipt = {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+                if not of_ours and any(_below(key, others) for key in named):
+                    left.append({**receipt, "VisibilityTimeout": 0})
+                else:
+                    done.append(receipt)
+            if done:
+                sqs.delete_message_batch(QueueUrl=queue_url, Entries=done)
+            if left:
+                sqs.change_message_visibility_batch(QueueUrl=queue_url, Entries=left)
+            if not done:
+                return  # nothing for us here; what is put back would only come again
     except (BotoCoreError, ClientError) as error:
         raise Misconfigured(f"SHOPWARE_LANDING_QUEUE is {queue_url!r}, which cannot be read: {error}.") from error
+
+
+def _below(key: str, prefixes: Sequence[str]) -> bool:
+    return any(key.startswith(f"{prefix}/") for prefix in prefixes)
 
 
 def _objects(body: str) -> Iterator[tuple[str, str]]:

@@ -41,7 +41,9 @@ def look(
     state = json.loads(cursor) if cursor else {}
     if not queue:
         return _list(lake, landing, contracts, state, seconds)
-    found = _announced(lake, landing, contracts, keys_announced(queue, landing.root))
+    ours = [contract.prefix for contract in contracts]
+    others = [contract.prefix for contract in CONTRACTS.values() if contract.prefix not in ours]
+    found = _announced(lake, landing, contracts, keys_announced(queue, landing.root, ours, others))
     if "table" in state or time.time() - state.get("listed", 0) > _RECONCILE:
         listed = _list(lake, landing, contracts, state, seconds)
         for table, objects in listed.new.items():

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shopware_assets_tests.arrival import oracle, world
-from shopware_assets_tests.arrival.history import Commits, Copied, Killed, KilledAt, Story
+from shopware_assets_tests.arrival.history import Commits, Killed, KilledAt, Story
 
 DAYS = [f"2025-03-0{day}" for day in range(1, 6)]
 HOURS = ["2025-03-01-07:00", "2025-03-01-08:00", "2025-03-01-09:00", "2025-03-02-10:00"]

@@ -162,7 +162,7 @@ def commits_rows_before_their_markers(patch: pytest.MonkeyPatch) -> None:
     def in_two(self: Lake, table: Table, batches: Callable, *, guard: str) -> None:
         if guard != "ingest":
             return append_once(self, table, batches, guard=guard)
-        frames = [frame for frame in batches(self.open(table)) or ()]
+        frames = list(batches(self.open(table)) or ())
         for part in (pl.col("_line") > 0, pl.col("_line") == 0):
             append_once(self, table, lambda _, part=part: iter([f.filter(part) for f in frames]), guard=guard)
 

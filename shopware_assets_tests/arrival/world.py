@@ -112,21 +112,25 @@ def _iso(text: str) -> str:
 
 def product(id: str, category: str = "Shoes", **more: str) -> Record:
     return {
-        **{"id": id, "sku": f"sku-{id}", "cost": "10.5", "category": category, "name": f"thing {id}", "brand": "Acme"},
-        **{"retail_price": "21.0", "department": "Men"},
+        "id": id,
+        "sku": f"sku-{id}",
+        "cost": "10.5",
+        "category": category,
+        "name": f"thing {id}",
+        "brand": "Acme",
+        "retail_price": "21.0",
+        "department": "Men",
         **more,
     }
 
 
 def order(id: str, created: str, status: str = "processing", items: str = "1", **more: str) -> Record:
     return {
-        **{
-            "order_id": id,
-            "user_id": f"u{id[-1:]}",
-            "status": status,
-            "created_at": _iso(created),
-            "num_of_item": items,
-        },
+        "order_id": id,
+        "user_id": f"u{id[-1:]}",
+        "status": status,
+        "created_at": _iso(created),
+        "num_of_item": items,
         **{name: _iso(value) if name.endswith("_at") else value for name, value in more.items()},
     }
 
@@ -135,16 +139,25 @@ def line(
     id: str, order_id: str, product_id: str, created: str, status: str = "processing", price: str = "20.25", **more: str
 ) -> Record:
     return {
-        **{"id": id, "order_id": order_id, "user_id": f"u{order_id[-1:]}", "product_id": product_id, "status": status},
-        **{"created_at": _iso(created), "sale_price": price},
+        "id": id,
+        "order_id": order_id,
+        "user_id": f"u{order_id[-1:]}",
+        "product_id": product_id,
+        "status": status,
+        "created_at": _iso(created),
+        "sale_price": price,
         **{name: _iso(value) if name.endswith("_at") else value for name, value in more.items()},
     }
 
 
 def stock(id: str, at: str, level: str = "5", product_id: str = "1", **more: str) -> Record:
     return {
-        **{"inventory_id": id, "product_id": product_id, "warehouse_id": "7", "stock_level": level},
-        **{"restock_threshold": "5", "last_updated": str(int(moment(at).timestamp())) if at[:1] == "0" else at},
+        "inventory_id": id,
+        "product_id": product_id,
+        "warehouse_id": "7",
+        "stock_level": level,
+        "restock_threshold": "5",
+        "last_updated": str(int(moment(at).timestamp())) if at[:1] == "0" else at,
         **more,
     }
 

@@ -48,8 +48,9 @@ class Home:
             assert landed is not None and landed.landed_at == drop.landed_at
             self.drops.append(dataclasses.replace(drop, version=landed.version))
 
-    def land_more(self, seed: int) -> None:
+    def land_more(self) -> None:
         """Further objects, with names of their own."""
+        seed = len(self.drops)
         self.land(dataclasses.replace(drop, name=f"{seed}-{n}-{drop.name}") for n, drop in enumerate(drawn(seed)))
 
     def _ingest(self, drop: Drop) -> None:

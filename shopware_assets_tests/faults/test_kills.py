@@ -22,8 +22,8 @@ from shopware_assets_tests.faults.homes import Home
 def killed(home: Home, times: int, random: Random, first: Callable[[], None] = processes._nothing) -> int:
     """Settles and is killed, again and again, while more lands; how often something was still to be done."""
     caught = 0
-    for number in range(times):
-        home.land_more(number + 1)
+    for _ in range(times):
+        home.land_more()
         process = processes.start("settle", env=home.settings, output=home.output, first=first)
         commits, patience = home.commits() + random.randint(0, 12), time.monotonic() + random.uniform(2, 6)
         while process.is_alive() and home.commits() < commits and time.monotonic() < patience:
@@ -73,7 +73,10 @@ def remembers_what_its_runs_ingested() -> None:
 
 
 def test_kills_double_rows_where_bronze_is_not_asked(tmp_path: Path) -> None:
-    home = Home(tmp_path)
-    killed(home, 4, Random(1), remembers_what_its_runs_ingested)
-    processes.run("settle", env=home.settings, output=home.output, first=remembers_what_its_runs_ingested)
-    assert any(line.startswith("bronze/") and "too much" in line for line in home.wrong())
+    home, random = Home(tmp_path), Random(1)
+
+    def doubled() -> bool:
+        killed(home, 1, random, remembers_what_its_runs_ingested)
+        return any(line.startswith("bronze/") and "too much" in line for line in home.wrong())
+
+    assert any(doubled() for _ in range(10))

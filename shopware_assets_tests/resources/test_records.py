@@ -418,10 +418,10 @@ AS_READ = [("é😀", None, None), ("2", None, None)]
         TEXT.encode("utf-8-sig"),
         b"\xff\xfe" + TEXT.encode("utf-16-le"),
         b"\xfe\xff" + TEXT.encode("utf-16-be"),
-        gzip.compress(TEXT.encode()),
-        gzip.compress(b"\xff\xfe" + TEXT.encode("utf-16-le")),
-        b"".join(gzip.compress(line.encode()) for line in TEXT.splitlines(keepends=True)) + bytes(100),
-        gzip.compress(b"") * 3 + gzip.compress(TEXT.encode()),
+        gzip.compress(TEXT.encode(), mtime=0),
+        gzip.compress(b"\xff\xfe" + TEXT.encode("utf-16-le"), mtime=0),
+        b"".join(gzip.compress(line.encode(), mtime=0) for line in TEXT.splitlines(keepends=True)) + bytes(100),
+        gzip.compress(b"", mtime=0) * 3 + gzip.compress(TEXT.encode(), mtime=0),
     ],
 )
 def test_encodings(data):
@@ -443,18 +443,18 @@ def test_memoryviews_and_empty_chunks_are_taken():
         (b"%PDF-1.7\n1 0 obj\n", "PDF"),
         (b"PK\x03\x04" + b"a,b\n" * 50, "ZIP"),
         (b"PAR1" + b"a,b\n" * 50, "Parquet"),
-        (gzip.compress(b"PAR1" + b"a,b\n" * 50), "Parquet"),
-        (gzip.compress(gzip.compress(b"a,b\n1,2\n")), "gzip inside gzip"),
+        (gzip.compress(b"PAR1" + b"a,b\n" * 50, mtime=0), "Parquet"),
+        (gzip.compress(gzip.compress(b"a,b\n1,2\n"), mtime=0), "gzip inside gzip"),
         (random.Random(1).randbytes(10_000), "not text"),
         (bytes(1_000), "not text"),
         ("a,b\n1,2\n".encode("utf-16-le"), "not text"),
         ("a,b\n1,2\n".encode("utf-32"), "not text"),
-        (gzip.compress(b"a,b\n1,2\n" * 99)[:-1], "cut short"),
-        (gzip.compress(b"a,b\n1,2\n" * 99)[:15], "cut short"),
+        (gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:-1], "cut short"),
+        (gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:15], "cut short"),
         (b"\x1f\x8b", "cut short"),
         (b"\x1f\x8bnot gzip at all", "damaged"),
-        (gzip.compress(b"a,b\n1,2\n")[:-8] + bytes(8), "damaged"),
-        (gzip.compress(b"a,b\n1,2\n") + b"rubbish behind it", "damaged"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0)[:-8] + bytes(8), "damaged"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0) + b"rubbish behind it", "damaged"),
     ],
 )
 def test_what_is_no_text_is_unreadable(data, why, layout):
@@ -654,7 +654,7 @@ part_sizes = st.sampled_from([1, 30, 100, 1 << 20])
 def test_lines_read_as_python_reads_them(lines, eol, zipped, cuts, part_bytes):
     lines = [b'{"a": 0}', *lines]  # so that the object looks like lines of JSON
     data = eol.join(lines)
-    rows, _ = read(gzip.compress(data) if zipped else data, cuts=cuts, part_bytes=part_bytes)
+    rows, _ = read(gzip.compress(data, mtime=0) if zipped else data, cuts=cuts, part_bytes=part_bytes)
     assert_reads_as(rows, lines)
 
 
@@ -727,7 +727,7 @@ files = st.one_of(
         edits,
         st.sampled_from(encoded),
     ),
-    st.builds(lambda data, changes: mutate(gzip.compress(data), changes), csv_files, edits),
+    st.builds(lambda data, changes: mutate(gzip.compress(data, mtime=0), changes), csv_files, edits),
 )
 
 

@@ -1,0 +1,572 @@
+"""The sensors: what they ask for, when they ask again, and what they tell; each tick on an instance of its own."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote_plus
+from uuid import uuid4
+
+import boto3
+import dagster as dg
+import polars as pl
+import pytest
+
+from deploy.stand_ins import S3
+from resources import landing as landing_module
+from resources.lake import Lake
+from resources.notifications import Event
+from resources.settings import Environment, Settings
+from resources.world import LakeResource, LandingResource
+from sensors import definitions as sensor_definitions
+from shopware_assets import ledger
+from shopware_assets.contracts import CONTRACTS
+from shopware_assets.contracts.tables import silver
+from shopware_assets.definitions import build_defs
+
+HEADER = "order_id,user_id,status,created_at,num_of_item,shipped_at,delivered_at,returned_at\n"
+SHOP = ["bronze/orders", "silver/orders", "silver/orders_rejected"]
+
+
+def orders(day: str, *statuses: str) -> bytes:
+    rows = (
+        f"{day}-{number},u,{status},{day}T10:00:00,1,,,\n" for number, status in enumerate(statuses or ("shipped",))
+    )
+    return (HEADER + "".join(rows)).encode()
+
+
+class Recorder(dg.ConfigurableResource):
+    """Notifications that are kept."""
+
+    def publish(self, event: Event) -> None:
+        sent.append(event)
+
+
+sent: list[Event] = []
+
+
+@dataclass
+class World:
+    """A code location on a lake of its own, and an instance that remembers its runs."""
+
+    settings: Settings
+    instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
+    cursors: dict[str, str | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.defs = build_defs(self.settings)
+        sent.clear()
+
+    @property
+    def lake(self) -> Lake:
+        return LakeResource(url=self.settings.lake_url).open()
+
+    def drop(self, key: str, body: bytes) -> None:
+        LandingResource(url=self.settings.landing_url).open().put(key, body)
+
+    def tick(self, sensor: str) -> Any:
+        """One evaluation, with the cursor that the one before left."""
+        repository = self.defs.get_repository_def()
+        context = dg.build_sensor_context(
+            self.instance,
+            cursor=self.cursors.get(sensor),
+            repository_def=repository,
+            resources={**repository.get_top_level_resources(), "notifications": Recorder()},
+        )
+        found = repository.get_sensor_def(sensor).evaluate_tick(context)
+        self.cursors[sensor] = found.cursor
+        return found
+
+    def asked(self, sensor: str) -> list[tuple[list[str], tuple[str, str], int]]:
+        """What a tick asks for: assets, range of windows, and which attempt it is."""
+        return [facts(request) for request in self.tick(sensor).run_requests]
+
+    def run(self, request: dg.RunRequest) -> bool:
+        job = self.defs.resolve_implicit_global_asset_job_def()
+        selection, tags = list(request.asset_selection or ()), dict(request.tags)
+        found = job.execute_in_process(
+            instance=self.instance, asset_selection=selection, tags=tags, raise_on_error=False
+        )
+        return found.success
+
+    def end(self, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
+        """Records a run of the request without making it."""
+        job = self.defs.resolve_implicit_global_asset_job_def()
+        self.instance.create_run_for_job(job, tags=dict(request.tags), status=status)
+
+    def settle(self) -> None:
+        """Runs what the sensors ask for, until they ask for nothing."""
+        names = ["landing_shop", "landing_inventory", "healing"]
+        while requests := [request for name in names for request in self.tick(name).run_requests]:
+            assert all(self.run(request) for request in requests)
+
+
+def facts(request: dg.RunRequest) -> tuple[list[str], tuple[str, str], int]:
+    tags = request.tags
+    span = tuple(tags.get(f"dagster/asset_partition_range_{end}", "") for end in ("start", "end"))
+    assets = [key.to_user_string() for key in request.asset_selection or ()]
+    return assets, span, int(tags["shopware/attempt"])  # type: ignore[return-value]
+
+
+@pytest.fixture
+def world(tmp_path: Any) -> World:
+    (tmp_path / "landing").mkdir()
+    return World(Settings(home=tmp_path, environment=Environment.TEST))
+
+
+# --- landing ----------------------------------------------------------------------------------------------------------
+
+
+def test_new_objects_are_asked_for_once(world: World) -> None:
+    assert world.tick("landing_shop").skip_message == "Nothing to do."
+    for day in ("2025-06-01", "2025-06-02", "2025-06-05"):
+        world.drop(f"shop/orders/{day}.csv", orders(day))
+    world.drop("inventory/2025-06-01-10.json", b"")
+    found = world.tick("landing_shop")
+    assert [facts(request) for request in found.run_requests] == [(SHOP, ("2025-06-01", "2025-06-05"), 1)]
+    assert world.asked("landing_inventory") == [
+        (
+            ["bronze/inventory", "silver/inventory", "silver/inventory_rejected"],
+            ("2025-06-01-10:00", "2025-06-01-10:00"),
+            1,
+        )
+    ]
+    assert world.run(found.run_requests[0])
+    assert world.tick("landing_shop").skip_message == "Nothing to do."
+    world.drop("shop/orders/2025-06-02.csv", orders("2025-06-02", "shipped", "pending"))
+    assert world.asked("landing_shop") == [(SHOP, ("2025-06-02", "2025-06-02"), 1)], "a new version"
+
+
+def test_ranges_far_apart_are_runs_of_their_own(world: World) -> None:
+    for day in ("2025-01-03", "2025-06-01", "2025-06-02"):
+        world.drop(f"shop/orders/{day}.csv", orders(day))
+    assert [span for _, span, _ in world.asked("landing_shop")] == [
+        ("2025-01-03", "2025-01-03"),
+        ("2025-06-01", "2025-06-02"),
+    ]
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
+def test_what_is_under_way_is_not_asked_for_again(world: World, status: str) -> None:
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
+    (request,) = world.tick("landing_shop").run_requests
+    world.end(request, dg.DagsterRunStatus(status))
+    assert world.tick("landing_shop").skip_message == "1 ranges under way."
+    world.drop("shop/orders/2025-12-01.csv", orders("2025-12-01"))
+    assert [span for _, span, _ in world.asked("landing_shop")] == [("2025-12-01", "2025-12-01")], "another range is"
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", "CANCELED"])
+def test_what_has_ended_and_is_still_missing_is_asked_for_again(world: World, status: str) -> None:
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
+    (request,) = world.tick("landing_shop").run_requests
+    world.end(request, dg.DagsterRunStatus(status))
+    assert world.asked("landing_shop") == [(SHOP, ("2025-06-01", "2025-06-01"), 1)]
+
+
+def test_a_failed_range_is_asked_for_in_halves_three_times_in_all(world: World) -> None:
+    days = [f"2025-06-0{day}" for day in (1, 2, 3, 4)]
+    for day in days:
+        world.drop(f"shop/orders/{day}.csv", orders(day))
+
+    def fail(asked: Sequence[dg.RunRequest]) -> None:
+        for request in asked:
+            world.end(request, dg.DagsterRunStatus.FAILURE)
+
+    rounds = []
+    for _ in range(3):
+        asked = world.tick("landing_shop").run_requests
+        rounds.append([(*facts(request)[1], facts(request)[2]) for request in asked])
+        fail(asked)
+    assert rounds == [
+        [("2025-06-01", "2025-06-04", 1)],
+        [("2025-06-01", "2025-06-02", 2), ("2025-06-03", "2025-06-04", 2)],
+        [(day, day, 3) for day in days],
+    ]
+    skipped = world.tick("landing_shop").skip_message
+    assert skipped.startswith("Given up after three attempts: orders, objects: 4, 2025-06-01; ")
+
+    world.drop("shop/orders/2025-06-02_more.csv", orders("2025-06-02"))
+    assert world.asked("landing_shop")[0][1:] == (("2025-06-01", "2025-06-04"), 1), "what is missing has changed"
+
+
+def test_one_window_that_fails_does_not_stop_the_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for day in ("2025-06-01", "2025-06-02", "2025-06-03", "2025-06-04"):
+        world.drop(f"shop/orders/{day}.csv", orders(day))
+    fetch = landing_module.FolderLanding.fetch
+
+    def broken(self: Any, landed: Any) -> Any:
+        if "06-03" in landed.key:
+            raise RuntimeError("a broken disk")
+        return fetch(self, landed)
+
+    monkeypatch.setattr(landing_module.FolderLanding, "fetch", broken)
+    ticks = 0
+    while asked := world.tick("landing_shop").run_requests:
+        ticks += 1
+        for request in asked:
+            world.run(request)
+    assert ticks == 3
+    assert "Given up" in world.tick("landing_shop").skip_message
+    done = ledger.markers(world.lake, CONTRACTS["orders"])["source"].to_list()
+    assert sorted(done) == [f"shop/orders/2025-06-0{day}.csv" for day in (1, 2, 4)]
+
+
+def test_what_failed_a_day_ago_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
+    for _ in range(3):
+        world.end(world.tick("landing_shop").run_requests[0], dg.DagsterRunStatus.FAILURE)
+    assert not world.tick("landing_shop").run_requests
+    monkeypatch.setattr("sensors.requests._FORGET_AFTER", timedelta(0))
+    assert world.asked("landing_shop")[0][2] == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 20.0])
+def test_a_tick_lists_in_pages_and_the_next_one_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """With no time at all a tick still gets one page further; with enough, one tick sees it all."""
+    monkeypatch.setattr(sensor_definitions, "_TICK", seconds)
+    monkeypatch.setattr(landing_module, "_PAGE", 2)
+    days = [f"2025-{month:02}-01" for month in range(1, 8)]
+    for day in days:
+        world.drop(f"shop/orders/{day}.csv", orders(day))
+    world.drop("shop/order_items/2025-08-01.csv", b"")
+    found: list[list[str]] = []
+    while not found or world.cursors["landing_shop"]:
+        found.append([span[0] for _, span, _ in world.asked("landing_shop")])
+    assert sorted(day for tick in found for day in tick) == [*days, "2025-08-01"]
+    if seconds:
+        assert len(found) == 1
+    else:
+        assert found == [days[:2], days[2:4], days[4:6], days[6:], ["2025-08-01"]], "the control: several ticks"
+
+
+# --- landing, with notices --------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Bucket:
+    """A landing bucket whose notices come by a queue, when a test sends them."""
+
+    name: str
+    queue: str
+    sqs: Any
+
+    def announce(self, key: str, bucket: str = "", event: str = "ObjectCreated:Put") -> None:
+        notice = {
+            "eventName": event,
+            "s3": {"bucket": {"name": bucket or self.name}, "object": {"key": quote_plus(key)}},
+        }
+        self.sqs.send_message(QueueUrl=self.queue, MessageBody=json.dumps({"Records": [notice]}))
+
+    def waiting(self) -> int:
+        found = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["All"])["Attributes"]
+        return int(found["ApproximateNumberOfMessages"]) + int(found["ApproximateNumberOfMessagesNotVisible"])
+
+
+@pytest.fixture
+def bucket(seaweedfs: S3, moto: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", seaweedfs.endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", moto)
+    sqs = boto3.client("sqs", endpoint_url=moto)
+    return Bucket(seaweedfs.fresh_bucket(), sqs.create_queue(QueueName=f"q{uuid4().hex}")["QueueUrl"], sqs)
+
+
+@pytest.fixture
+def announced(bucket: Bucket, tmp_path: Any) -> World:
+    """A world whose sensors have just listed, so that they wait for notices."""
+    landing = f"s3://{bucket.name}/landing"
+    world = World(Settings(home=tmp_path, landing=landing, landing_queue=bucket.queue, environment=Environment.TEST))
+    assert not world.tick("landing_shop").run_requests
+    assert not world.tick("landing_inventory").run_requests
+    return world
+
+
+def test_notices_come_first_and_a_listing_finds_what_they_missed(announced: World, bucket: Bucket) -> None:
+    for day in ("2025-06-01", "2025-09-01"):
+        announced.drop(f"shop/orders/{day}.csv", orders(day))
+    assert not announced.tick("landing_shop").run_requests, "the control: it does not list"
+    bucket.announce("landing/shop/orders/2025-06-01.csv")
+    (request,) = announced.tick("landing_shop").run_requests
+    assert facts(request)[1] == ("2025-06-01", "2025-06-01")
+    assert bucket.waiting() == 0
+    assert announced.run(request)
+
+    listed = json.loads(announced.cursors["landing_shop"] or "")["listed"]
+    announced.cursors["landing_shop"] = json.dumps({"listed": listed - 301})
+    assert [span for _, span, _ in announced.asked("landing_shop")] == [("2025-09-01", "2025-09-01")]
+    assert json.loads(announced.cursors["landing_shop"] or "")["listed"] > listed - 1
+
+
+@pytest.mark.parametrize("name", ["a b+c%41 ü 2025-06-01.csv", "2025-06-01/x=1/part.csv"])
+def test_a_notice_names_its_key_escaped(announced: World, bucket: Bucket, name: str) -> None:
+    announced.drop(f"shop/orders/{name}", orders("2025-06-01"))
+    bucket.announce(f"landing/shop/orders/{name}")
+    assert [span for _, span, _ in announced.asked("landing_shop")] == [("2025-06-01", "2025-06-01")]
+
+
+def test_a_feed_leaves_the_notices_of_others(announced: World, bucket: Bucket) -> None:
+    announced.drop("inventory/2025-06-01-10.json", b"")
+    bucket.announce("landing/inventory/2025-06-01-10.json")
+    assert not announced.tick("landing_shop").run_requests
+    assert bucket.waiting() == 1
+    assert [span[0] for _, span, _ in announced.asked("landing_inventory")] == ["2025-06-01-10:00"]
+    assert bucket.waiting() == 0
+
+
+def test_a_notice_of_nothing_is_taken_off_the_queue(announced: World, bucket: Bucket) -> None:
+    bucket.announce("landing/shop/orders/gone.csv")
+    bucket.announce("landing/shop/orders/x.csv", bucket="another")
+    bucket.announce("landing/shop/orders/x.csv", event="ObjectRemoved:Delete")
+    bucket.announce("landing/unknown/x.csv")
+    bucket.sqs.send_message(QueueUrl=bucket.queue, MessageBody="no notice at all")
+    bucket.sqs.send_message(QueueUrl=bucket.queue, MessageBody=json.dumps({"Event": "s3:TestEvent"}))
+    assert not announced.tick("landing_shop").run_requests
+    assert bucket.waiting() == 0
+
+
+# --- healing ----------------------------------------------------------------------------------------------------------
+
+ITEM = "id,order_id,user_id,product_id,status,created_at,shipped_at,delivered_at,returned_at,sale_price\n"
+
+
+def test_a_child_that_came_first_is_healed(world: World) -> None:
+    world.drop("shop/order_items/1.csv", f"{ITEM}a,2025-06-01-0,u,p,shipped,2025-06-03T10:00:00,,,,5\n".encode())
+    world.settle()
+    assert world.lake.scan(silver(CONTRACTS["order_items"])).collect().is_empty()
+    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    world.drop("shop/products/1.csv", b"id,sku,name\np,s,n\n")
+    for request in world.tick("landing_shop").run_requests:
+        world.run(request)
+    asked = world.asked("healing")
+    assert (["silver/order_items", "silver/order_items_rejected"], ("2025-06-03", "2025-06-03"), 1) in asked
+    world.settle()
+    assert world.lake.scan(silver(CONTRACTS["order_items"])).collect()["order_date"].to_list() == [
+        datetime(2025, 6, 1).date()
+    ]
+
+
+def test_it_looks_only_when_something_has_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    world.settle()
+    assert world.tick("healing").skip_message == "Nothing has changed."
+    world.drop("shop/orders/2.csv", orders("2025-06-02"))
+    for request in world.tick("landing_shop").run_requests:
+        world.run(request)
+    assert [assets for assets, _, _ in world.asked("healing")] == [["gold/order_kpis_daily"]]
+
+
+def test_stale_windows_under_way_or_failed(world: World) -> None:
+    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    for request in world.tick("landing_shop").run_requests:
+        world.run(request)
+    (request,) = world.tick("healing").run_requests
+    world.end(request, dg.DagsterRunStatus.FAILURE)
+    for attempt in (2, 3):
+        (request,) = world.tick("healing").run_requests
+        assert facts(request)[2] == attempt
+        world.end(request, dg.DagsterRunStatus.FAILURE)
+    assert "Given up after three attempts: gold/order_kpis_daily" in world.tick("healing").skip_message
+
+
+def test_a_run_that_fails_halfway_is_given_up_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt replaces the rows and fails at the ledger: that it changed tables is no reason for another one."""
+    write = ledger.write
+
+    def failing(lake: Lake, into: Any, table: Any, *rest: Any) -> None:
+        if into is ledger.LEDGER and table.name == "silver/orders":
+            raise RuntimeError("a broken disk")
+        write(lake, into, table, *rest)
+
+    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    monkeypatch.setattr(ledger, "write", failing)
+    for request in world.tick("landing_shop").run_requests:
+        assert not world.run(request)
+    attempts = 0
+    while asked := world.tick("healing").run_requests:
+        attempts += 1
+        assert attempts <= 3
+        assert not any(world.run(request) for request in asked)
+    assert "Given up" in world.tick("healing").skip_message
+    monkeypatch.setattr(ledger, "write", write)
+    world.drop("shop/orders/2.csv", orders("2025-06-02"))
+    world.settle()
+    assert world.lake.scan(silver(CONTRACTS["orders"])).collect().height == 2, "and healed when something comes"
+
+
+def test_gold_waits_for_a_held_window_until_it_is_allowed(world: World) -> None:
+    world.drop("shop/orders/1.csv", orders("2025-06-01", "shipped", "lost"))
+    world.drop("shop/orders/2.csv", orders("2025-06-02", "shipped", "pending"))
+    world.settle()
+    kpis = pl.scan_delta(f"{world.settings.lake_url}/gold/order_kpis_daily")
+    assert kpis.collect()["order_date"].to_list() == [datetime(2025, 6, 2).date()]
+    assert not world.tick("healing").run_requests
+    ledger.allow(world.lake, silver(CONTRACTS["orders"]), "2025-06-01")
+    assert world.asked("healing") == [(["gold/order_kpis_daily"], ("2025-06-01", "2025-06-01"), 1)]
+    world.settle()
+    world.drop("shop/orders/3.csv", orders("2025-06-01", "shipped", "lost", "lost"))
+    world.settle()
+    held = ledger.held_windows(world.lake, world.settings.reject_threshold)
+    assert held["window"].to_list() == ["2025-06-01"], "its objects have changed"
+
+
+# --- alerts -----------------------------------------------------------------------------------------------------------
+
+
+def told(world: World) -> dict[str, str]:
+    """What a tick tells: kind of message -> its text."""
+    sent.clear()
+    world.tick("alerts")
+    return {event.kind: f"{event.subject}\n{event.text}" for event in sent}
+
+
+def test_a_held_window_is_told_once_with_what_to_do(world: World) -> None:
+    world.drop("shop/orders/1.csv", orders("2025-06-01", "shipped", "lost", "lost"))
+    world.settle()
+    found = told(world)["window_held"]
+    assert "silver/orders" in found
+    assert "2025-06-01: 2 of 3 rows rejected (status_known 2)." in found
+    assert "`shopware rejects silver/orders`" in found
+    assert "`shopware allow silver/orders WINDOW`" in found
+    assert told(world) == {}
+    world.cursors.clear()
+    assert told(world) == {}, "nor when Dagster has forgotten: the lake knows"
+    world.drop("shop/orders/2.csv", orders("2025-06-01", "lost", "lost", "lost", "shipped"))
+    world.settle()
+    assert "window_held" in told(world), "it is another case now"
+
+
+def test_missing_columns_are_told(world: World) -> None:
+    world.drop("shop/orders/1.csv", b"order_id,user_id,created_at\n1,u,2025-06-01\n")
+    world.settle()
+    assert (
+        "shop/orders/1.csv lacks status, returned_at, shipped_at, delivered_at, num_of_item."
+        in told(world)["columns_missing"]
+    )
+
+
+def test_a_table_that_has_lost_all_its_rows_is_told(world: World) -> None:
+    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    world.settle()
+    assert "table_emptied" not in told(world)
+    world.drop("shop/orders/1.csv", orders("2025-06-01", "lost"))
+    world.settle()
+    assert "silver/orders" in told(world)["table_emptied"]
+
+
+def test_books_that_do_not_balance_are_told(world: World) -> None:
+    world.drop("shop/orders/1.csv", orders("2025-06-01", "shipped", "pending"))
+    world.settle()
+    assert "books_unbalanced" not in told(world), "the control"
+    handle = world.lake.open(silver(CONTRACTS["orders"]))
+    assert handle
+    handle.delete("order_id = '2025-06-01-0'")
+    found = told(world)["books_unbalanced"]
+    assert "accepted 2" in found and "stored_accepted 1" in found
+
+
+def test_rows_that_are_not_judged_yet_are_no_unbalanced_books(world: World) -> None:
+    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    world.settle()
+    world.drop("shop/orders/2.csv", orders("2025-06-01", "shipped", "pending"))
+    (request,) = world.tick("landing_shop").run_requests
+    assert world.run(request._replace(asset_selection=[dg.AssetKey(["bronze", "orders"])]))
+    assert "books_unbalanced" not in told(world)
+
+
+def test_a_run_that_failed_for_good_is_told_and_one_that_may_be_tried_again_is_not(world: World) -> None:
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
+    for attempt in (1, 2, 3):
+        assert "run_failed" not in told(world), attempt
+        (request,) = world.tick("landing_shop").run_requests
+        world.end(request, dg.DagsterRunStatus.FAILURE)
+    assert "orders, objects: 1, 2025-06-01: three runs failed." in told(world)["run_failed"]
+    assert told(world) == {}
+
+
+def test_a_settled_range_is_told_once(world: World) -> None:
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01", "shipped", "lost", *["pending"] * 8))
+    world.drop("shop/orders/2025-06-02.csv", orders("2025-06-02"))
+    world.drop("shop/orders/2025-06-09.csv", orders("2025-06-09"))
+    world.settle()
+    sent.clear()
+    world.tick("alerts")
+    assert [(event.subject, event.text) for event in sent if event.kind == "settled"] == [
+        (
+            "shop: settled 2025-06-01 to 2025-06-02",
+            "2 files, 11 rows read, 10 accepted, 1 rejected, 0 superseded, 2 gold days renewed.",
+        ),
+        (
+            "shop: settled 2025-06-09",
+            "1 files, 1 rows read, 1 accepted, 0 rejected, 0 superseded, 1 gold days renewed.",
+        ),
+    ]
+    world.drop("shop/orders/2025-06-10.csv", orders("2025-06-10"))
+    world.settle()
+    assert list(told(world)) == ["settled"]
+    assert told(world) == {}
+
+
+def test_nothing_is_called_settled_while_something_is_to_be_done(world: World) -> None:
+    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    (request,) = world.tick("landing_shop").run_requests
+    assert "settled" not in told(world)
+    world.run(request)
+    assert "settled" not in told(world), "gold is still to come"
+    world.settle()
+    assert "settled" in told(world)
+
+
+def test_settled_messages_can_be_turned_off(tmp_path: Any) -> None:
+    (tmp_path / "landing").mkdir()
+    world = World(Settings(home=tmp_path, notify_success=False, environment=Environment.TEST))
+    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    world.settle()
+    assert told(world) == {}
+
+
+def test_what_could_not_be_sent_is_told_at_the_next_attempt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.drop("shop/orders/1.csv", orders("2025-06-01", "lost"))
+    world.settle()
+
+    def refuse(self: Recorder, event: Event) -> None:
+        raise ConnectionError("no way out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "publish", refuse)
+        with pytest.raises(Exception, match="no way out"):
+            world.tick("alerts")
+    assert {"window_held", "table_emptied", "rule_share", "settled"} <= set(told(world))
+
+
+def test_alerts_go_to_the_topic(world: World, moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the real resource: message, id and kind arrive in a queue that is subscribed."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", moto)
+    sns, sqs = (boto3.client(service, endpoint_url=moto) for service in ("sns", "sqs"))
+    topic = sns.create_topic(Name=f"t{uuid4().hex}")["TopicArn"]
+    queue = sqs.create_queue(QueueName=f"q{uuid4().hex}")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    world.drop("shop/orders/1.csv", orders("2025-06-01", "shipped", "lost"))
+    world.settle()
+    defs = build_defs(world.settings.model_copy(update={"alerts_topic": topic}))
+    context = dg.build_sensor_context(world.instance, definitions=defs)
+    defs.get_repository_def().get_sensor_def("alerts").evaluate_tick(context)
+    bodies = [json.loads(message["Body"]) for message in _received(sqs, queue)]
+    kinds = {body["MessageAttributes"]["kind"]["Value"] for body in bodies}
+    assert {"window_held", "rule_share", "settled"} <= kinds
+    assert all(body["MessageAttributes"]["event_id"]["Value"] in body["Message"] for body in bodies)
+
+
+def _received(sqs: Any, queue: str) -> Iterator[dict[str, Any]]:
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+        if not messages:
+            return
+        yield from messages
+        for message in messages:
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
