@@ -20,6 +20,7 @@ from shopware_assets.partitions import Partitions
 _OBJECTS, _BYTES = 2000, 4 << 30  # of one run: a run takes seconds to start, and minutes for this much
 _RECONCILE = 300  # seconds between listings where notices come by a queue
 _BRIDGE = {Grain.HOUR: 24, Grain.DAY: 31}
+_START = "{}"  # Dagster would keep the cursor it has if it were given an empty one
 
 
 @dataclass
@@ -40,7 +41,9 @@ def look(
     """
     state = json.loads(cursor) if cursor else {}
     if not queue:
-        return _list(lake, landing, contracts, state, seconds)
+        found = _list(lake, landing, contracts, state, seconds)
+        found.cursor = found.cursor or _START
+        return found
     ours = [contract.prefix for contract in contracts]
     others = [contract.prefix for contract in CONTRACTS.values() if contract.prefix not in ours]
     found = _announced(lake, landing, contracts, keys_announced(queue, landing.root, ours, others))

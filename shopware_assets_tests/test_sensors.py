@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote_plus
 from uuid import uuid4
@@ -47,6 +47,11 @@ class Recorder(dg.ConfigurableResource):
 sent: list[Event] = []
 
 
+@dg.job
+def nothing() -> None:
+    """Stands for any job in the records of runs."""
+
+
 @dataclass
 class World:
     """A code location on a lake of its own, and an instance that remembers its runs."""
@@ -86,15 +91,14 @@ class World:
     def run(self, request: dg.RunRequest) -> bool:
         job = self.defs.resolve_implicit_global_asset_job_def()
         selection, tags = list(request.asset_selection or ()), dict(request.tags)
-        found = job.execute_in_process(
-            instance=self.instance, asset_selection=selection, tags=tags, raise_on_error=False
-        )
-        return found.success
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        return job.execute_in_process(
+            instance=self.instance, asset_selection=selection, tags=tags, run_config=quiet, raise_on_error=False
+        ).success
 
     def end(self, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
         """Records a run of the request without making it."""
-        job = self.defs.resolve_implicit_global_asset_job_def()
-        self.instance.create_run_for_job(job, tags=dict(request.tags), status=status)
+        self.instance.create_run_for_job(nothing, tags=dict(request.tags), status=status)
 
     def settle(self) -> None:
         """Runs what the sensors ask for, until they ask for nothing."""
@@ -148,7 +152,7 @@ def test_ranges_far_apart_are_runs_of_their_own(world: World) -> None:
     ]
 
 
-@pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
+@pytest.mark.parametrize("status", ["NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
 def test_what_is_under_way_is_not_asked_for_again(world: World, status: str) -> None:
     world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
     (request,) = world.tick("landing_shop").run_requests
@@ -230,18 +234,20 @@ def test_a_tick_lists_in_pages_and_the_next_one_goes_on(
     """With no time at all a tick still gets one page further; with enough, one tick sees it all."""
     monkeypatch.setattr(sensor_definitions, "_TICK", seconds)
     monkeypatch.setattr(landing_module, "_PAGE", 2)
-    days = [f"2025-{month:02}-01" for month in range(1, 8)]
+    *days, last = (str(date(2025, 1, 1) + timedelta(days=40 * n)) for n in range(8))  # too far apart to share a run
     for day in days:
         world.drop(f"shop/orders/{day}.csv", orders(day))
-    world.drop("shop/order_items/2025-08-01.csv", b"")
+    world.drop(f"shop/order_items/{last}.csv", b"")
     found: list[list[str]] = []
-    while not found or world.cursors["landing_shop"]:
+    while not found or world.cursors["landing_shop"] != "{}":
         found.append([span[0] for _, span, _ in world.asked("landing_shop")])
-    assert sorted(day for tick in found for day in tick) == [*days, "2025-08-01"]
+        assert len(found) < 20, "it never gets to the end"
     if seconds:
-        assert len(found) == 1
+        assert found == [[*days, last]]
     else:
-        assert found == [days[:2], days[2:4], days[4:6], days[6:], ["2025-08-01"]], "the control: several ticks"
+        assert found == [days[:2], days[2:4], days[4:6], days[6:], [last], []], "the control: several ticks"
+    world.drop("shop/orders/2024.csv", orders("2025-01-01"))
+    assert world.asked("landing_shop"), "the next listing begins anew: what sorts before is found"
 
 
 # --- landing, with notices --------------------------------------------------------------------------------------------
@@ -344,30 +350,30 @@ def test_a_child_that_came_first_is_healed(world: World) -> None:
     asked = world.asked("healing")
     assert (["silver/order_items", "silver/order_items_rejected"], ("2025-06-03", "2025-06-03"), 1) in asked
     world.settle()
-    assert world.lake.scan(silver(CONTRACTS["order_items"])).collect()["order_date"].to_list() == [
-        datetime(2025, 6, 1).date()
-    ]
+    assert world.lake.scan(silver(CONTRACTS["order_items"])).collect()["order_date"].to_list() == [date(2025, 6, 1)]
 
 
-def test_it_looks_only_when_something_has_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+def test_it_looks_only_when_something_has_changed(world: World) -> None:
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
     world.settle()
     assert world.tick("healing").skip_message == "Nothing has changed."
-    world.drop("shop/orders/2.csv", orders("2025-06-02"))
+    world.drop("shop/orders/2025-06-02.csv", orders("2025-06-02"))
     for request in world.tick("landing_shop").run_requests:
         world.run(request)
     assert [assets for assets, _, _ in world.asked("healing")] == [["gold/order_kpis_daily"]]
 
 
 def test_stale_windows_under_way_or_failed(world: World) -> None:
-    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
     for request in world.tick("landing_shop").run_requests:
         world.run(request)
-    (request,) = world.tick("healing").run_requests
-    world.end(request, dg.DagsterRunStatus.FAILURE)
-    for attempt in (2, 3):
+    for attempt in (1, 2, 3):
         (request,) = world.tick("healing").run_requests
         assert facts(request)[2] == attempt
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(world, "instance", dg.DagsterInstance.ephemeral())
+            world.end(request, dg.DagsterRunStatus.STARTED)
+            assert world.tick("healing").skip_message == "1 ranges under way."
         world.end(request, dg.DagsterRunStatus.FAILURE)
     assert "Given up after three attempts: gold/order_kpis_daily" in world.tick("healing").skip_message
 
@@ -402,7 +408,7 @@ def test_gold_waits_for_a_held_window_until_it_is_allowed(world: World) -> None:
     world.drop("shop/orders/2.csv", orders("2025-06-02", "shipped", "pending"))
     world.settle()
     kpis = pl.scan_delta(f"{world.settings.lake_url}/gold/order_kpis_daily")
-    assert kpis.collect()["order_date"].to_list() == [datetime(2025, 6, 2).date()]
+    assert kpis.collect()["order_date"].to_list() == [date(2025, 6, 2)]
     assert not world.tick("healing").run_requests
     ledger.allow(world.lake, silver(CONTRACTS["orders"]), "2025-06-01")
     assert world.asked("healing") == [(["gold/order_kpis_daily"], ("2025-06-01", "2025-06-01"), 1)]
@@ -553,8 +559,10 @@ def test_alerts_go_to_the_topic(world: World, moto: str, monkeypatch: pytest.Mon
     world.drop("shop/orders/1.csv", orders("2025-06-01", "shipped", "lost"))
     world.settle()
     defs = build_defs(world.settings.model_copy(update={"alerts_topic": topic}))
-    context = dg.build_sensor_context(world.instance, definitions=defs)
-    defs.get_repository_def().get_sensor_def("alerts").evaluate_tick(context)
+    repository = defs.get_repository_def()
+    resources = repository.get_top_level_resources()
+    context = dg.build_sensor_context(world.instance, repository_def=repository, resources=resources)
+    repository.get_sensor_def("alerts").evaluate_tick(context)
     bodies = [json.loads(message["Body"]) for message in _received(sqs, queue)]
     kinds = {body["MessageAttributes"]["kind"]["Value"] for body in bodies}
     assert {"window_held", "rule_share", "settled"} <= kinds

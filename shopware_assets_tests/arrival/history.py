@@ -5,7 +5,7 @@ Drives the functions that the assets call, without Dagster. What should be in th
 
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,11 +88,11 @@ class WatchedLake(Lake):
 
 
 class Story:
-    """A lake in a folder, and what happens to it."""
+    """A lake and what happens to it."""
 
-    def __init__(self, folder: Path, drops: Iterable[Drop]) -> None:
+    def __init__(self, root: Path | str, drops: Iterable[Drop], options: Mapping[str, str] | None = None) -> None:
         self.drops = list(drops)
-        self.lake = WatchedLake(str(folder))
+        self.lake = WatchedLake(str(root), dict(options or {}))
         self.engine = PolarsEngine()
 
     @contextmanager
