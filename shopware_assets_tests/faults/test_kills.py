@@ -72,6 +72,7 @@ def remembers_what_its_runs_ingested() -> None:
     settle.execute, ledger.ingested, bronze.ingested = remembering, remembered, remembered
 
 
+@pytest.mark.long
 def test_kills_double_rows_where_bronze_is_not_asked(tmp_path: Path) -> None:
     home, random = Home(tmp_path), Random(1)
 
