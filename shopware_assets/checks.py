@@ -137,7 +137,7 @@ def broken_table_rules(lake: Lake, contract: Contract, windows: Sequence[str]) -
         .to_native()
         .join(touched.lazy().select("order_id", "window"), on="order_id")
         .group_by("window")
-        .agg(rows=pl.len().cast(pl.Int64), sample=pl.format("order {}", "order_id").head(_SAMPLE))
+        .agg(rows=pl.len().cast(pl.Int64), sample=pl.col("order_id").head(_SAMPLE))
         .select(rule=pl.lit(rule.name), window="window", rows="rows", sample="sample")
         for rule in contract.table_rules
     ]
@@ -198,6 +198,18 @@ def unusual_volume(read: pl.DataFrame, windows: Sequence[str]) -> pl.DataFrame:
     return ordered.filter(pl.col("window").is_in(windows) & far)
 
 
+def command_for(contract: Contract, rule: str, failing: Mapping[str, Mapping[str, Any]]) -> str:
+    """What a person runs to see the rows that break the rule; of a rule over several rows, those of some orders."""
+    if rule in contract.rule_severities:
+        return f"shopware rejects silver/{contract.name} --rule {rule}"
+    orders = ", ".join(f"'{order}'" for facts in failing.values() for order in facts["sample"])
+    return f'shopware sql "select * from silver.{contract.name} where order_id in ({orders})"'
+
+
+def _in_words(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else value
+
+
 def evaluate(
     context: dg.AssetExecutionContext,
     key: Sequence[str],
@@ -224,18 +236,19 @@ def evaluate(
                     check_name=name,
                     passed=window not in failing,
                     severity=level,
-                    metadata={
-                        key: dg.MetadataValue.json(value) if isinstance(value, list) else value
-                        for key, value in failing.get(window, {}).items()
-                    },
+                    metadata={name: _in_words(value) for name, value in failing.get(window, {}).items()},
                     partition=window,
                 )
             )
-    rows = sum(int(facts.get("rows", 1)) for facts in failing.values())
-    first = next(iter(failing.values()), {})
-    metadata: dict[str, Any] = {"rows": rows, "windows": len(failing)}
+    metadata: dict[str, Any] = {}
+    if name not in (BOOKS, VOLUME):
+        metadata["rows_affected"] = sum(facts["rows"] for facts in failing.values())
+    if windows:
+        metadata |= {"windows_affected": len(failing), "windows_checked": len(windows)}
     if failing:
-        metadata |= {"example": dg.MetadataValue.json({**first}), "show": dg.MetadataValue.md(f"`{command}`")}
+        window, facts = next(iter(failing.items()))
+        example = "; ".join(f"{name} {_in_words(value)}" for name, value in {"window": window, **facts}.items())
+        metadata |= {"example": example, "see": command}
     yield dg.AssetCheckResult(
         asset_key=asset_key, check_name=name, passed=not failing, severity=level, metadata=metadata
     )

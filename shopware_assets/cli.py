@@ -208,14 +208,17 @@ def rejects(
     limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 20,
     form: FormatOption = Format.table,
 ) -> None:
-    """Show rows that were set aside: the rules each broke, its text, its file and line."""
+    """Show rows that were set aside: the rules each broke, its text, its file and line.
+
+    With a rule that only warns, also the rows that were kept.
+    """
     with _world() as (_, resources):
         contract = _contract(table)
         if rule and rule not in contract.rule_severities:
             raise _fail(f"{table} has no rule {rule!r}; it has {', '.join(contract.rule_severities)}.", 2)
         rows, found = report.rejects(_lake(resources), contract, rule, source, limit)
         _show(report.readable_rejects(rows) if form is Format.table else rows, form)
-        err.print(f"{rows.height:,} of {found:,} rejected rows.", highlight=False)
+        err.print(f"{rows.height:,} of {found:,} rows.", highlight=False)
 
 
 @app.command("ledger")

@@ -11,7 +11,13 @@ from shopware_assets.serving.tables import Served
 from shopware_assets.transforms.answer import Answer, Measure
 
 
-def _schema(table: Table, described: Iterable[Column | Carried | Derived | Measure], verbatim: bool) -> dg.TableSchema:
+def _schema(
+    table: Table,
+    described: Iterable[Column | Carried | Derived | Measure],
+    *,
+    key: tuple[str, ...] = (),
+    verbatim: bool = False,
+) -> dg.TableSchema:
     by_name = {column.name: column for column in described}
 
     def column(name: str) -> dg.TableColumn:
@@ -20,9 +26,15 @@ def _schema(table: Table, described: Iterable[Column | Carried | Derived | Measu
         if text is None:  # not of the row, but of its window
             text = f"The {'hour' if name.endswith('_hour') else 'day'} of the row's window, by which it is laid out."
         unit = "" if verbatim else getattr(about, "unit", "")
+        if values := getattr(about, "values", ()):
+            text = f"{text} One of {', '.join(values)}."
         description = f"{text} [{unit}]" if unit else text
         tags = {"personal_data": ""} if getattr(about, "personal", False) else None
-        constraints = dg.TableColumnConstraints(nullable=not getattr(about, "required", False) or verbatim)
+        constraints = dg.TableColumnConstraints(
+            nullable=verbatim or not getattr(about, "required", False),
+            unique=key == (name,),
+            other=["part of the key"] if name in key and len(key) > 1 else [],
+        )
         kind = _type_name(table.columns[name])
         return dg.TableColumn(name, kind, description=description, constraints=constraints, tags=tags)
 
@@ -54,7 +66,7 @@ def bronze_schema(contract: Contract) -> dg.TableSchema:
 
 def silver_schema(contract: Contract) -> dg.TableSchema:
     carried = [carried for reference in contract.references for carried in reference.carries]
-    return _schema(silver(contract), [*contract.columns, *carried, *contract.derived], verbatim=False)
+    return _schema(silver(contract), [*contract.columns, *carried, *contract.derived], key=contract.key)
 
 
 def rejected_schema(contract: Contract) -> dg.TableSchema:
@@ -62,7 +74,7 @@ def rejected_schema(contract: Contract) -> dg.TableSchema:
 
 
 def answer_schema(answer: Answer) -> dg.TableSchema:
-    return _schema(answer.table, answer.measures, verbatim=False)
+    return _schema(answer.table, answer.measures, key=answer.key)
 
 
 def served_schema(served: Served, answer: Answer) -> dg.TableSchema:

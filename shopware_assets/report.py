@@ -10,7 +10,7 @@ from resources.lake import Lake
 from shopware_assets import ledger
 from shopware_assets.checks import books, stored
 from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.contract import Contract
+from shopware_assets.contracts.contract import Contract, Severity
 from shopware_assets.contracts.tables import Table, bronze, rejected, silver
 from shopware_assets.ledger import LEDGER, LINEAGE
 from shopware_assets.transforms import ANSWERS
@@ -71,8 +71,15 @@ def readable_status(lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def rejects(lake: Lake, contract: Contract, rule: str, source: str, limit: int) -> tuple[pl.DataFrame, int]:
-    """Rows set aside: the rules each broke, where it came from, and its text; and how many there are in all."""
+    """Rows set aside: the rules each broke, where it came from, and its text; and how many there are in all.
+
+    Asked for a rule that only warns, also the rows that were kept.
+    """
     rows = lake.scan(rejected(contract))
+    if rule and contract.rule_severities[rule] is Severity.WARN:
+        no_text = dict.fromkeys(("_reasons", "_corrupt", "_extra"), pl.lit(""))
+        kept = lake.scan(silver(contract)).with_columns(pl.col(contract.column_names).cast(pl.String), **no_text)
+        rows = pl.concat([rows, kept.select(rows.collect_schema().names())])
     if rule:
         rows = rows.filter(
             pl.concat_str("_reasons", "_warnings", separator=",").str.split(",").list.contains(pl.lit(rule))

@@ -35,7 +35,7 @@ ITEMS = """id,order_id,user_id,product_id,status,created_at,shipped_at,delivered
 a,1,u1,p1,shipped,2025-06-01T10:00:00,,,,19.99
 b,2,u2,p1,delivered,2025-06-01T11:00:00,,,,0.01
 """
-PRODUCTS = "id,sku,name,category,brand,cost\np1,s1,Jeans,Jeans,Acme,7.5\n"
+PRODUCTS = "id,sku,name,category,brand,cost\np1,s1,Jeans,Jeans,Acme,7.5\np2,s2,Socks,Socks,,1\n"
 BAD_ORDERS = ORDERS.replace("shipped,2025", "lost,2025")  # two of five rejected
 
 
@@ -359,8 +359,8 @@ def _as_csv(value: Any) -> str:
 def test_status_counts_rows_without_markers(settled: Shopware) -> None:
     lines = {line["table"]: line for line in settled.json("status")}
     assert {name: line["rows"] for name, line in lines.items() if line["rows"] and "/" in name} == {
-        "bronze/products": 1,
-        "silver/products": 1,
+        "bronze/products": 2,
+        "silver/products": 2,
         "bronze/orders": 5,
         "silver/orders": 4,
         "silver/orders_rejected": 1,
@@ -384,7 +384,14 @@ def test_rejects_show_rules_text_file_and_line(settled: Shopware, monkeypatch: p
         "    broke: user_id_present, status_known   order_id: 5   status: teleported\n"
         "    created_at: 2025-06-01T14:00:00\n"
     )
-    assert found.stderr == "1 of 1 rejected rows.\n"
+    assert found.stderr == "1 of 1 rows.\n"
+
+
+def test_a_rule_that_only_warns_shows_the_rows_that_were_kept(settled: Shopware) -> None:
+    (row,) = settled.json("rejects", "silver/products", "--rule", "brand_present")
+    assert (row["id"], row["_source"], row["_line"]) == ("p2", "shop/products/products.csv", 2)
+    assert (row["_reasons"], row["_warnings"], row["brand"], row["cost"]) == ("", "brand_present", None, "1.0000")
+    assert settled.json("rejects", "silver/products") == [], "it is not set aside"
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def silver_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
                 row["window"]: {"rows": row["rows"], "sample": row["sample"]}
                 for row in (by_rule[rule].iter_rows(named=True) if rule in by_rule else ())
             }
-            command = f"{show} --rule {rule}"
+            command = checks.command_for(contract, rule, failing)
             yield from checks.evaluate(context, key.path, rule, severity, failing, names, command)
         wrong = checks.unbalanced(tables, contract, names or [WHOLE])
         failing = {row["window"]: row for row in wrong.iter_rows(named=True)}

@@ -1,9 +1,12 @@
 """The real sample from files to answers, against separate SQL over the raw files."""
 
+import shlex
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import dagster as dg
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -96,6 +99,30 @@ def test_known_oddities_are_warned_about_and_kept(sample: Settled) -> None:
     lines = sample.shopware.table("silver/order_items").filter(pl.col("created_date") != pl.col("order_date"))
     assert (brands.height, days.height, lines.height) == (105, 8, 638)
     assert days["average_order_value"].null_count() == 8, "nothing to divide by is no 0"
+
+
+def test_a_check_that_fails_says_how_to_see_the_rows(sample: Settled) -> None:
+    """In the sample: 105 products without a brand, 4 orders with two lines of one product, and a last day cut short."""
+    shown = {}
+    with dg.DagsterInstance.from_config(str(sample.shopware.home / "dagster")) as instance:
+        for run in instance.get_runs():
+            for result in _check_results(instance, run.run_id):
+                if not result.passed and "see" in result.metadata:
+                    _, *command = shlex.split(str(result.metadata["see"].value))
+                    found = {name: entry.value for name, entry in result.metadata.items()}
+                    shown[result.check_name] = (found, sample.shopware(*command))
+    assert set(shown) == {"brand_present", "order_line_repeats_product", "volume"}
+    found, printed = shown["brand_present"]
+    assert (found["rows_affected"], printed.stderr) == (105, "20 of 105 rows.\n")
+    found, printed = shown["order_line_repeats_product"]
+    assert (found["rows_affected"], found["windows_affected"], found["windows_checked"]) == (4, 4, 31)
+    assert len(printed.stdout.splitlines()) > 4 * 2
+    assert shown["volume"][0]["example"].startswith("window 2025-04-0")
+
+
+def _check_results(instance: dg.DagsterInstance, run_id: str) -> Iterator[dg.AssetCheckEvaluation]:
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        yield entry.get_dagster_event().asset_check_evaluation_data
 
 
 @pytest.mark.parametrize("table", SERVED)
