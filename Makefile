@@ -5,7 +5,7 @@ UV := $(or $(shell command -v uv),.bootstrap/bin/uv)
 RUN := $(UV) run --no-sync
 PYTEST := $(RUN) pytest -n 2 --dist loadfile
 
-.PHONY: help install dev test test-full lint bench clean
+.PHONY: help install dev test test-full lint bench pictures clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -31,6 +31,9 @@ lint: install ## style, types and which package may import which
 
 bench: install ## speed and memory beside DuckDB and PySpark, into benchmarks/results.md
 	$(RUN) python benchmarks/bench.py
+
+pictures: install ## the pictures of the README, taken anew (needs chromium and the sample)
+	SHOPWARE_PICTURES=1 $(RUN) pytest shopware_assets_tests/browser
 
 clean: ## removes caches and generated data (not .shopware, which is yours)
 	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache .bootstrap benchmarks/data

@@ -91,12 +91,19 @@ class Lake:
         handle = handle or self.open(table)
         if handle is None:
             return pl.LazyFrame(schema=polars_schema(table))
-        frame = pl.scan_delta(handle).select(polars_schema(table).names())
+        stored = {column.name for column in handle.schema().fields}
+        columns = [
+            pl.col(name)
+            if name in stored
+            else pl.lit(None, dtype=kind).alias(name)  # the table is older than the column
+            for name, kind in polars_schema(table).items()
+        ]
+        frame = pl.scan_delta(handle).select(columns)
         return frame if windows is None else frame.filter(_in_windows(table, list(windows)))
 
-    def counts(self, table: Table) -> pl.DataFrame:
+    def counts(self, table: Table, *, handle: DeltaTable | None = None) -> pl.DataFrame:
         """Rows and files per partition, from the log alone: the partition columns, `rows`, `files`, `bytes`."""
-        handle = self.open(table)
+        handle = handle or self.open(table)
         partitions = [f"partition.{column}" for column in table.partition_columns]
         if handle is None:
             schema = {column: polars_schema(table)[column] for column in table.partition_columns}
@@ -145,7 +152,7 @@ class Lake:
                 self._commit(
                     table,
                     handle,
-                    partial(write_deltalake, data=stream, mode="append", writer_properties=_WRITER),
+                    partial(_write, stream, mode="append"),
                     transactions=[Transaction(guard, number + 1)],
                 )
                 return
@@ -175,14 +182,15 @@ class Lake:
         Raises:
             Overtaken: Another writer replaced some of the same rows meanwhile.
         """
-        where = predicate or (_predicate(table, windows) if windows is not None else None)
+        # Without any predicate two writers of an empty table would not see each other: the rows of both would stay.
+        where = predicate or ("true" if windows is None else _predicate(table, windows))
         handle = self._made(table)
         data = _to_arrow(frame, table)
         try:
             return self._commit(
                 table,
                 handle,
-                partial(write_deltalake, data=data, mode="overwrite", predicate=where, writer_properties=_WRITER),
+                partial(_write, data, mode="overwrite", predicate=where),
                 windows=windows or (),
             )
         except CommitFailedError as error:
@@ -203,6 +211,7 @@ class Lake:
                 partition_by=list(table.partition_columns),
                 configuration=_CONFIGURATION,
                 storage_options=self.options,
+                commit_properties=CommitProperties(max_commit_retries=0),  # a second try would make it a second time
             )
         except (DeltaError, OSError):  # another writer was first, or the reply was lost
             if handle := self.open(table):
@@ -389,6 +398,11 @@ def _arrow_schema(table: Table) -> pa.Schema:
 def _to_arrow(frame: pl.DataFrame, table: Table) -> pa.Table:
     schema = polars_schema(table)
     return frame.select(schema.names()).cast(dict(schema)).to_arrow(compat_level=_VIEWS)  # type: ignore[arg-type]
+
+
+def _write(data: pa.RecordBatchReader | pa.Table, handle: DeltaTable, **how: Any) -> None:
+    # Merging schemas: a table takes on the columns that its contract gets, and keeps those that it loses.
+    write_deltalake(handle, data, schema_mode="merge", writer_properties=_WRITER, **how)
 
 
 def _by_date(windows: Sequence[datetime]) -> Iterator[tuple[date, list[int]]]:

@@ -5,10 +5,11 @@ calls its files: one odd name must never hide the others (see docs/adr/0003-land
 """
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -26,6 +27,8 @@ LANDED_AT = "shopware-landed-at"
 _PAGE = 1000
 _CHUNK = 8 << 20
 _INCOMING = ".incoming"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC) - _EPOCH for year in (2, 9999))
 
 
 @dataclass(frozen=True, order=True)
@@ -47,6 +50,10 @@ class Fetched(NamedTuple):
 
 class Gone(Exception):
     """The object, or this version of it, is no longer in landing."""
+
+
+class Unreachable(Exception):
+    """This object cannot be read though others can; `str(e)` says why."""
 
 
 class Landing(Protocol):
@@ -82,6 +89,7 @@ class Landing(Protocol):
 
         Raises:
             Gone: It was deleted or replaced meanwhile; also while its chunks are read.
+            Unreachable: It cannot be read though it is there; also while its chunks are read.
         """
         ...
 
@@ -133,16 +141,22 @@ class FolderLanding:
         if path is None or not path.is_file():
             return None
         stat = path.stat()
-        landed_at = datetime.fromtimestamp(stat.st_mtime_ns // 1000 / 1e6, UTC)
+        landed_at = _after_epoch(timedelta(microseconds=stat.st_mtime_ns // 1000))
         return Landed(key, f"{stat.st_mtime_ns:x}-{stat.st_size:x}", landed_at, stat.st_size)
 
     def _path(self, key: str) -> Path | None:
         path = Path(self.root, key)
-        if path.exists():
+        if _spelled(key) == key and os.path.exists(path):  # noqa: PTH110 - Path raises where a name is too long
             return path
-        # A name that is not UTF-8 is spelled with escapes in its key.
-        siblings = path.parent.iterdir() if path.parent.is_dir() else ()
-        return next((file for file in siblings if _spelled(file.name) == path.name), None)
+        # Names that are not UTF-8, of folders too, are spelled with escapes in its key.
+        path = Path(self.root)
+        for name in key.split("/"):
+            inside = path.iterdir() if path.is_dir() else ()
+            found = next((entry for entry in inside if _spelled(entry.name) == name), None)
+            if found is None:
+                return None
+            path = found
+        return path
 
     def fetch(self, landed: Landed) -> Fetched:
         if self.find(landed.key) != landed:
@@ -153,9 +167,14 @@ class FolderLanding:
         path = self._path(landed.key)
         if path is None:
             raise Gone(landed.key)
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                yield chunk
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    yield chunk
+        except FileNotFoundError as error:
+            raise Gone(landed.key) from error
+        except OSError as error:
+            raise Unreachable(error.strerror) from error
         # A file can be written to while it is read: then this version never was.
         if self.find(landed.key) != landed:
             raise Gone(landed.key)
@@ -168,7 +187,8 @@ class FolderLanding:
             staged.parent.mkdir(exist_ok=True)
             staged.write_bytes(body)
             if landed_at:
-                os.utime(staged, (landed_at.timestamp(), landed_at.timestamp()))
+                since = (landed_at - _EPOCH) // timedelta(microseconds=1) * 1000  # exactly: a float would be too short
+                os.utime(staged, ns=(since, since))
             staged.replace(target)
         except OSError as error:
             raise Misconfigured(
@@ -177,7 +197,14 @@ class FolderLanding:
 
 
 def _spelled(path: str) -> str:
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    r"""A path as a key: bytes that are not UTF-8 as `\xff`, and a backslash that looks like one of them as `\x5c`."""
+    told_apart = re.sub(r"\\(?=x[0-9a-f]{2})", r"\\x5c", path)
+    return told_apart.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _after_epoch(since: timedelta) -> datetime:
+    """The time, or the nearest of which a day more or less is one too: clocks may say anything."""
+    return _EPOCH + min(max(since, _FIRST), _LAST)
 
 
 @dataclass
@@ -244,14 +271,21 @@ class S3Landing:
         try:
             got = self._s3.get_object(Bucket=self._bucket, Key=self._full(landed.key), IfMatch=landed.version)
         except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 412) and _code(error) != "NoSuchBucket":
+            if _code(error) in _OF_ALL_OBJECTS:
+                raise self._unusable(error) from error
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 412):
                 raise Gone(landed.key) from error
-            raise self._unusable(error) from error
+            raise Unreachable(str(error)) from error
         except BotoCoreError as error:
             raise self._unusable(error) from error
-        text = got["Metadata"].get(LANDED_AT)
-        landed_at = datetime.fromisoformat(text).astimezone(UTC) if text else landed.landed_at
-        return Fetched(landed_at, got["Body"].iter_chunks(_CHUNK))
+        return Fetched(_first_landed(got["Metadata"].get(LANDED_AT, "")) or landed.landed_at, self._chunks(got["Body"]))
+
+    @staticmethod
+    def _chunks(body: Any) -> Iterator[bytes]:
+        try:
+            yield from body.iter_chunks(_CHUNK)
+        except BotoCoreError as error:  # also a body that ends early
+            raise Unreachable(str(error)) from error
 
     def put(self, key: str, body: bytes, landed_at: datetime | None = None) -> None:
         encryption = {"ServerSideEncryption": self.encryption} if self.encryption else {}
@@ -276,6 +310,18 @@ class S3Landing:
             "AccessDenied": "which denies access to these credentials (see AWS_ACCESS_KEY_ID)",
         }.get(code, f"which cannot be used: {error}")
         return Misconfigured(f"SHOPWARE_LANDING is {self.root!r}, {words}.")
+
+
+def _first_landed(text: str) -> datetime | None:
+    """The time that metadata tell; without a zone it is UTC; None if it is no time."""
+    try:
+        told = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return _after_epoch((told if told.tzinfo else told.replace(tzinfo=UTC)) - _EPOCH)
+
+
+_OF_ALL_OBJECTS = ("NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken")
 
 
 def _code(error: ClientError) -> str:

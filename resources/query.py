@@ -44,9 +44,10 @@ def query(sql: str, lake: Lake, tables: Iterable[Table]) -> pl.DataFrame:
                 list(engine.execute(f"CREATE TABLE {name} ({_columns(table)})"))
         result = engine.execute(sql.strip().rstrip(";"))
         _check_columns(pa.schema(result.schema))
-        return pl.DataFrame(result.read_all())
-    except DeltaError as error:
-        raise Refused(str(error).removeprefix("Generic DeltaTable error: ")) from None
+        return pl.DataFrame(pa.table(result))  # by itself it raises a bare Exception when a row cannot be computed
+    except (DeltaError, pa.ArrowException) as error:
+        why = str(error).removeprefix("Generic DeltaTable error: ").removeprefix("External error: ")
+        raise Refused(why) from None
 
 
 def _check_columns(schema: pa.Schema) -> None:

@@ -4,7 +4,7 @@ What there is to tell is computed from the lake; what has been told is kept in i
 database, and a message is repeated only after a kill between sending and recording.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -12,14 +12,14 @@ import polars as pl
 
 from resources.lake import Lake
 from resources.notifications import Event, Notifications
-from sensors.requests import Request, digest
+from sensors.requests import Asked, digest
 from shopware_assets import ledger
 from shopware_assets.checks import broken_rules, unbalanced
 from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.contract import Contract, Type
+from shopware_assets.contracts.contract import Contract, Severity, Type
 from shopware_assets.contracts.tables import Table, silver
 from shopware_assets.contracts.windows import contiguous
-from shopware_assets.staleness import Stale
+from shopware_assets.serving.tables import SERVED
 from shopware_assets.transforms import ANSWERS
 
 TOLD = Table("alerts", {"id": Type.STRING.dtype, "kind": Type.STRING.dtype, "subject": Type.STRING.dtype})
@@ -40,19 +40,24 @@ class Fact:
 
 
 def facts(
-    lake: Lake, *, threshold: float, rule_share: float, given_up: Sequence[Request], gold: Sequence[Stale]
+    lake: Lake, *, threshold: float, rule_share: float, given_up: Sequence[Asked], unsettled: Collection[str]
 ) -> Iterator[Fact]:
-    """Everything that is wrong now."""
+    """Everything that is wrong now.
+
+    Args:
+        given_up: The runs that were the last attempt at what is given up.
+        unsettled: The assets that are still to be made somewhere.
+    """
     counts = ledger.read_ledger(lake)
     yield from (
         Fact(
-            f"given_up:{digest(request.assets)}:{request.missing(request.windows)}",
+            f"given_up:{digest(run.assets)}:{run.missing}",
             "run_failed",
-            request.assets[0],
-            f"{request}: three runs failed.",
+            run.assets[0],
+            f"{run}: three runs {'failed' if run.failed else 'have not settled it'}.",
             "The runs' logs say why; `shopware settle` tries again, and prints it.",
         )
-        for request in given_up
+        for run in given_up
     )
     held = ledger.held_windows(lake, threshold)
     for contract in CONTRACTS.values():
@@ -62,9 +67,8 @@ def facts(
         yield from _rule_shares(lake, contract, judged, rule_share)
         yield from _books(lake, contract, judged)
         yield from _columns(lake, contract)
-        if judged["read"].sum() > 0 and judged["accepted"].sum() == 0:
-            yield Fact(f"emptied:{name}:{judged['read'].sum()}", "table_emptied", name, "No row is accepted any more.")
-    yield from _emptied_answers(lake, gold)
+        yield from _emptied(judged, name)
+    yield from _emptied_answers(lake, counts, unsettled)
 
 
 def _held(lake: Lake, contract: Contract, held: pl.DataFrame) -> Iterator[Fact]:
@@ -84,14 +88,17 @@ def _held(lake: Lake, contract: Contract, held: pl.DataFrame) -> Iterator[Fact]:
 
 
 def _rule_shares(lake: Lake, contract: Contract, judged: pl.DataFrame, share: float) -> Iterator[Fact]:
-    """Rules that many rows of a window break, waiting ones aside; looked up only where many are rejected at all."""
-    current = judged.filter("current")
-    totals = current.group_by("window").agg(pl.col("read", "rejected", "waiting").sum())
-    suspicious = totals.filter(pl.col("rejected") - pl.col("waiting") > share * pl.col("read"))
-    if suspicious.is_empty():
+    """Rules that many rows of a window break, waiting ones aside.
+
+    The ledger says where many are rejected; what is only warned of stands in the rows.
+    """
+    totals = judged.filter("current").group_by("window").agg(pl.col("read", "rejected", "waiting").sum())
+    if Severity.WARN not in contract.rule_severities.values():
+        totals = totals.filter(pl.col("rejected") - pl.col("waiting") > share * pl.col("read"))
+    if totals.is_empty():
         return
     waits = [reference.rule for reference in contract.references]
-    broken = broken_rules(lake, contract, suspicious["window"].to_list()).join(suspicious, on="window")
+    broken = broken_rules(lake, contract, totals["window"].to_list()).join(totals, on="window")
     over = broken.filter((pl.col("rows") > share * pl.col("read")) & ~pl.col("rule").is_in(waits))
     name = silver(contract).name
     for rule, window, rows, read in over.select("rule", "window", "rows", "read").iter_rows():
@@ -107,9 +114,6 @@ def _rule_shares(lake: Lake, contract: Contract, judged: pl.DataFrame, share: fl
 def _books(lake: Lake, contract: Contract, judged: pl.DataFrame) -> Iterator[Fact]:
     wrong = unbalanced(lake, contract, judged["window"].unique().to_list())
     for line in wrong.iter_rows(named=True):
-        # Rows that came since the window was judged are pending, not missing.
-        if line["bronze"] > line["read"] and line["accepted"] == line["stored_accepted"]:
-            continue
         yield Fact(
             f"books:{contract.name}:{digest(line.values())}",
             "books_unbalanced",
@@ -131,19 +135,42 @@ def _columns(lake: Lake, contract: Contract) -> Iterator[Fact]:
         )
 
 
-def _emptied_answers(lake: Lake, gold: Sequence[Stale]) -> Iterator[Fact]:
-    fresh = {stale.table.name for stale in gold if not stale.windows}
+def _emptied(judged: pl.DataFrame, name: str) -> Iterator[Fact]:
+    """A table is not empty for good while what it has waits for parents."""
+    sums = {column: int(judged[column].sum()) for column in ("read", "accepted", "rejected", "waiting")}
+    only_waits = sums["waiting"] > 0 and sums["rejected"] == sums["waiting"]
+    if sums["read"] > 0 and sums["accepted"] == 0 and not only_waits:
+        yield Fact(_emptied_id(name, judged), "table_emptied", name, "No row is accepted any more.")
+
+
+def _emptied_answers(lake: Lake, counts: pl.DataFrame, unsettled: Collection[str]) -> Iterator[Fact]:
     for answer in ANSWERS.values():
         inputs = [silver(CONTRACTS[read.table]) for read in answer.inputs]
+        judged = counts.filter(pl.col("table_name").is_in([table.name for table in inputs]))
         name = answer.table.name
-        if name in fresh and lake.rows(answer.table) == 0 and any(lake.rows(table) for table in inputs):
-            yield Fact(f"emptied:{name}:{lake.version(answer.table)}", "table_emptied", name, "It has no row.")
+        if any(table.name in unsettled for table in (answer.table, *inputs)) or lake.version(answer.table) < 0:
+            continue
+        if lake.rows(answer.table) == 0 and any(lake.rows(table) for table in inputs):
+            yield Fact(_emptied_id(name, judged), "table_emptied", name, "It has no row.")
+
+
+def _emptied_id(name: str, judged: pl.DataFrame) -> str:
+    """The same until an object is replaced, without which no row that was accepted can go."""
+    return f"emptied:{name}:{judged.filter((pl.col('source') != '') & ~pl.col('current')).height}"
+
+
+def made_of(contracts: Sequence[Contract]) -> set[str]:
+    """The assets, from silver on, that have something of these tables."""
+    names = {contract.name for contract in contracts}
+    answers = [answer for answer in ANSWERS.values() if names & {read.table for read in answer.inputs}]
+    served = [served.table.name for served in SERVED.values() if ANSWERS[served.answer] in answers]
+    return {f"silver/{name}" for name in names} | {answer.table.name for answer in answers} | set(served)
 
 
 def tell_settled(lake: Lake, notifications: Notifications, contracts: Sequence[Contract]) -> int:
     """Tells of what has been settled since: one message per contiguous range of landing windows of a feed.
 
-    To be called when nothing of the feed is stale.
+    To be called when nothing that is made of the feed is stale (see `made_of`).
     """
     told = lake.scan(TOLD).select("id").collect()
     lines = pl.concat([_settled(lake, contract) for contract in contracts]).join(told, on="id", how="anti")
@@ -166,12 +193,18 @@ def tell_settled(lake: Lake, notifications: Notifications, contracts: Sequence[C
 
 
 def _settled(lake: Lake, contract: Contract) -> pl.DataFrame:
-    """Object versions all of whose rows have been judged, with what became of them and the gold days they feed."""
+    """Object versions all of whose rows have been judged: what became of them, and the gold days made from windows
+    that have some of them.
+    """
     identity = ["source", "version", "landed_at"]
-    judged = ledger.read_ledger(lake, silver(contract))
+    table = silver(contract)
+    judged = ledger.read_ledger(lake, table)
     counts = judged.group_by(identity).agg(pl.col("read", "accepted", "rejected", "superseded").sum())
-    feeds = ledger.read_lineage(lake, silver(contract), ["feeds"]).select("window", day="at")
-    days = judged.join(feeds, on="window").group_by(identity).agg(days=pl.col("day").unique())
+    made = ledger.read_lineage(lake, kinds=["made_from"]).filter(
+        pl.col("name").str.starts_with(f"{table.name}/"), pl.col("window") != ledger.WHOLE
+    )
+    days = judged.join(made.select(day="window", window="at"), on="window")
+    days = days.group_by(identity).agg(days=pl.col("day").unique())
     lines = ledger.markers(lake, contract).join(counts, on=identity, how="left").join(days, on=identity, how="left")
     return lines.filter(pl.col("rows") == pl.col("read").fill_null(0)).select(
         pl.format("settled:{}:{}:{}", "source", "version", pl.col("landed_at").dt.timestamp("us")).alias("id"),
@@ -189,9 +222,10 @@ def tell(lake: Lake, notifications: Notifications, found: Iterable[Fact]) -> int
         NotSent: The topic refused one; it and those after it are told at the next attempt.
     """
     told = set(lake.scan(TOLD).select("id").collect()["id"])
-    news = sorted((fact for fact in found if fact.id not in told), key=lambda fact: (fact.kind, fact.table, fact.id))
+    news = {fact.id: fact for fact in found if fact.id not in told}
+    ordered = sorted(news.values(), key=lambda fact: (fact.kind, fact.table, fact.id))
     messages = 0
-    for (kind, table), group in groupby(news, key=lambda fact: (fact.kind, fact.table)):
+    for (kind, table), group in groupby(ordered, key=lambda fact: (fact.kind, fact.table)):
         about = list(group)
         notifications.publish(_event(kind, table, about))
         _record(lake, about)

@@ -10,14 +10,16 @@ from sensors import healing
 from sensors.landing import ingestions, look
 from sensors.requests import Admitted, admit, asked_before, digest
 from sensors.watch import Watch, feeds
+from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract
+from shopware_assets.contracts.windows import Grain
 from shopware_assets.partitions import Partitions
 from shopware_assets.staleness import WATCHED, Survey
 
 _TICK = 20.0  # seconds of listing; a sensor has 60
 
 
-def _result(admitted: Admitted, cursor: str) -> dg.SensorResult:
+def _result(admitted: Admitted, cursor: str | None) -> dg.SensorResult:
     """What is to be run, or why nothing is."""
     if admitted.ask:
         return dg.SensorResult(run_requests=[request.as_run_request() for request in admitted.ask], cursor=cursor)
@@ -73,13 +75,15 @@ def healing_sensor(partitions: Partitions) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, lake: LakeResource, engine: EngineResource, rules: RulesResource
     ) -> dg.SensorResult:
         tables = lake.open()
-        # The cursor only saves work: at these versions nothing was stale.
-        versions = digest((table.name, tables.version(table)) for table in WATCHED)
+        # The cursor only saves work: at these versions, by these rules and with these windows nothing was stale.
+        by = (rules.reject_threshold, rules.serves, *(contract.fingerprint for contract in CONTRACTS.values()))
+        there = (partitions.last(grain) for grain in Grain)
+        versions = digest([*((table.name, tables.version(table)) for table in WATCHED), by, *there])
         if versions == context.cursor:
             return dg.SensorResult(skip_reason="Nothing has changed.", cursor=versions)
         survey = Survey(tables, engine.open(), rules.reject_threshold)
         wanted = list(healing.wanted(survey, partitions, rules.serves))
-        return _result(admit(wanted, asked_before(context.instance)), "" if wanted else versions)
+        return _result(admit(wanted, asked_before(context.instance)), None if wanted else versions)
 
     return sensor
 

@@ -20,6 +20,7 @@ from shopware_assets.partitions import Partitions
 _OBJECTS, _BYTES = 2000, 4 << 30  # of one run: a run takes seconds to start, and minutes for this much
 _RECONCILE = 300  # seconds between listings where notices come by a queue
 _BRIDGE = {Grain.HOUR: 24, Grain.DAY: 31}
+_WAITING = 200  # objects looked for again one by one; where there are more, landing is listed instead
 _START = "{}"  # Dagster would keep the cursor it has if it were given an empty one
 
 
@@ -37,7 +38,8 @@ def look(
     """What has landed of a feed and is not in bronze.
 
     Landing is listed page by page until time is up; the next tick goes on from there. Where the bucket's notices come
-    by a queue, the objects they name come first, and a listing every few minutes finds what they missed.
+    by a queue, the objects they name come first, again at every tick until they are in bronze, and a listing every few
+    minutes finds what they missed.
     """
     state = json.loads(cursor) if cursor else {}
     if not queue:
@@ -46,14 +48,18 @@ def look(
         return found
     ours = [contract.prefix for contract in contracts]
     others = [contract.prefix for contract in CONTRACTS.values() if contract.prefix not in ours]
-    found = _announced(lake, landing, contracts, keys_announced(queue, landing.root, ours, others))
+    announced = keys_announced(queue, landing.root, ours, others)
+    found = _announced(lake, landing, contracts, {*announced, *state.pop("waiting", ())})
     if "table" in state or time.time() - state.get("listed", 0) > _RECONCILE:
         listed = _list(lake, landing, contracts, state, seconds)
         for table, objects in listed.new.items():
             found.new[table] = sorted({*found.new[table], *objects})
-        found.cursor = listed.cursor or json.dumps({"listed": time.time()})
-    else:
-        found.cursor = cursor
+        state = json.loads(listed.cursor) if listed.cursor else {"listed": time.time()}
+    # A notice comes once, and its object may have to wait for a run under way, or for another attempt.
+    waiting = sorted(landed.key for objects in found.new.values() for landed in objects)
+    if len(waiting) > _WAITING:
+        state.pop("listed", None)
+    found.cursor = json.dumps({**state, "waiting": waiting[:_WAITING]})
     return found
 
 
@@ -72,11 +78,10 @@ def _list(lake: Lake, landing: Landing, contracts: Sequence[Contract], state: di
     return found
 
 
-def _announced(lake: Lake, landing: Landing, contracts: Sequence[Contract], keys: Iterable[str]) -> Found:
+def _announced(lake: Lake, landing: Landing, contracts: Sequence[Contract], keys: set[str]) -> Found:
     found = Found({contract.name: [] for contract in contracts})
-    named = set(keys)
     for contract in contracts:
-        objects = [landing.find(key) for key in sorted(named) if key.startswith(f"{contract.prefix}/")]
+        objects = [landing.find(key) for key in sorted(keys) if key.startswith(f"{contract.prefix}/")]
         if objects:
             known = Known(ledger.ingested(lake, contract))
             found.new[contract.name] = [o for o in objects if o is not None and not known.has(o)]

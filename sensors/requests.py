@@ -1,11 +1,12 @@
 """Requests: what a sensor asks for, and the rules by which it asks again.
 
 Whatever has to be done is computed anew at every tick; run history only says what is under way and what has failed. A
-failed range is asked for again in halves, three attempts in all; then it is given up, and said so, until what is
-missing in it changes or a day has passed.
+failed range is asked for again in halves, three attempts in all; so is one that is still missing after it was made.
+Then it is given up, and said so, until what is missing in it changes or a day has passed.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,11 @@ _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset
 def digest(facts: Iterable[object]) -> str:
     """Text that is the same for the same facts in any order."""
     return hashlib.sha256("\n".join(sorted(map(str, facts))).encode()).hexdigest()[:16]
+
+
+def _in_words(about: str, span: tuple[str, str]) -> str:
+    first, last = span
+    return about + (f", {first} to {last}" if first < last else f", {first}" if first else "")
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,7 @@ class Request:
     attempt: int = 1
 
     def __str__(self) -> str:
-        first, last = self.span
-        return self.about + (f", {first} to {last}" if first < last else f", {first}" if first else "")
+        return _in_words(self.about, self.span)
 
     @property
     def span(self) -> tuple[str, str]:
@@ -86,28 +91,41 @@ class Asked:
     span: tuple[str, str]
     missing: str
     attempt: int
-    unfinished: bool
-    failed: bool
+    status: dg.DagsterRunStatus
+    about: str = ""
+
+    @property
+    def unfinished(self) -> bool:
+        return self.status in _UNFINISHED
+
+    @property
+    def failed(self) -> bool:
+        return self.status is dg.DagsterRunStatus.FAILURE
+
+    def __str__(self) -> str:
+        return _in_words(self.about, self.span)
 
 
 def asked_before(instance: dg.DagsterInstance, since: datetime | None = None) -> list[Asked]:
-    """The runs that requests have led to and that are not forgotten, newest first."""
+    """The runs that requests have led to and that are not forgotten; and those under way that a person has launched."""
     since = since or max(datetime.now(UTC) - _FORGET_AFTER, _LOADED_AT)
     records = instance.get_run_records(dg.RunsFilter(created_after=since), limit=_HISTORY)
     unfinished = instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED), limit=_HISTORY)
     runs = {record.dagster_run.run_id: record.dagster_run for record in (*unfinished, *records)}
-    return [
-        Asked(
-            tuple(run.tags["shopware/assets"].split(",")),
-            (run.tags.get(_RANGE_START, ""), run.tags.get(_RANGE_END, "")),
-            run.tags["shopware/missing"],
-            int(run.tags["shopware/attempt"]),
-            unfinished=run.status in _UNFINISHED,
-            failed=run.status is dg.DagsterRunStatus.FAILURE,
-        )
-        for run in runs.values()
-        if "shopware/assets" in run.tags
-    ]
+    return [_asked(run) for run in runs.values() if "shopware/assets" in run.tags or run.status in _UNFINISHED]
+
+
+def _asked(run: dg.DagsterRun) -> Asked:
+    window = run.tags.get("dagster/partition", "")
+    by_hand = ",".join(key.to_user_string() for key in run.asset_selection or ())
+    return Asked(
+        tuple(run.tags.get("shopware/assets", by_hand).split(",")),
+        (run.tags.get(_RANGE_START, window), run.tags.get(_RANGE_END, window)),
+        run.tags.get("shopware/missing", ""),
+        int(run.tags.get("shopware/attempt", "0")),
+        run.status,
+        run.tags.get("shopware/about", run.job_name),
+    )
 
 
 _UNFINISHED = [
@@ -130,17 +148,20 @@ class Admitted:
 
 def admit(wanted: Iterable[Request], runs: Sequence[Asked]) -> Admitted:
     """Sorts out what is wanted by what was asked before."""
-    failures: dict[tuple[tuple[str, ...], str], int] = {}
+    failures: Counter[tuple[tuple[str, ...], str]] = Counter()
+    successes: Counter[tuple[tuple[str, ...], str]] = Counter()
     for run in runs:
+        key = (run.assets, run.missing)
         if run.failed:
-            key = (run.assets, run.missing)
-            failures[key] = max(failures.get(key, 0), run.attempt)
+            failures[key] = max(failures[key], run.attempt)
+        successes[key] += run.status is dg.DagsterRunStatus.SUCCESS
     unfinished = [run for run in runs if run.unfinished]
     admitted = Admitted([], [], [])
 
     def consider(request: Request) -> None:
-        failed = failures.get((request.assets, request.missing(request.windows)), 0)
-        if failed >= ATTEMPTS:
+        key = (request.assets, request.missing(request.windows))
+        failed = failures[key]
+        if max(failed, successes[key]) >= ATTEMPTS:
             admitted.given_up.append(request)
         elif failed and len(request.windows) > 1:
             for half in request.halves():

@@ -8,7 +8,7 @@ from resources.landing import Landing
 from resources.notifications import Notifications
 from resources.world import RulesResource
 from sensors import alerts, healing, landing
-from sensors.requests import Asked, Request, admit
+from sensors.requests import ATTEMPTS, Asked, Request, admit
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract
 from shopware_assets.partitions import Partitions
@@ -42,23 +42,26 @@ class Watch:
 
     def stale(self) -> Iterable[Request]:
         """What is stale in silver, gold and serving."""
-        return healing.wanted(self._survey(), self.partitions, self.rules.serves)
+        survey = Survey(self.lake, self.engine, self.rules.reject_threshold)
+        return healing.wanted(survey, self.partitions, self.rules.serves)
 
     def tell(self, notifications: Notifications, runs: Sequence[Asked]) -> int:
-        """Tells people what is wrong and, of feeds in which nothing is left to do, what has been settled; how much."""
-        landed, stale = admit(self.landed(), runs), admit(self.stale(), runs)
+        """Tells people what is wrong and, of feeds in which nothing is left to do, what has been settled; how much.
+
+        Landing is not looked at: that takes long, or fails, and the lake can be told of without it.
+        """
+        wanted = list(self.stale())
+        unsettled = {asset for request in wanted for asset in request.assets}
+        in_vain = {(r.assets, r.missing(r.windows)) for r in admit(wanted, runs).given_up}
         found = alerts.facts(
             self.lake,
             threshold=self.rules.reject_threshold,
             rule_share=self.rules.rule_alert_share,
-            given_up=[*landed.given_up, *stale.given_up],
-            gold=list(self._survey().gold(())),
+            given_up=[r for r in runs if (r.failed and r.attempt >= ATTEMPTS) or (r.assets, r.missing) in in_vain],
+            unsettled=unsettled,
         )
         messages = alerts.tell(self.lake, notifications, found)
-        busy = {asset for request in (*stale.ask, *stale.under_way) for asset in request.assets}
-        if self.rules.notify_success and not busy:
-            messages += sum(alerts.tell_settled(self.lake, notifications, of_feed) for of_feed in feeds().values())
+        for contracts in feeds().values() if self.rules.notify_success else ():
+            if not unsettled & alerts.made_of(contracts):
+                messages += alerts.tell_settled(self.lake, notifications, contracts)
         return messages
-
-    def _survey(self) -> Survey:
-        return Survey(self.lake, self.engine, self.rules.reject_threshold)

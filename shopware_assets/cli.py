@@ -149,6 +149,7 @@ def settle() -> None:
 
         # Only now, because they take a second, and need settings that are right.
         import dagster as dg
+        from sqlalchemy.exc import OperationalError
 
         from sensors.watch import Watch
         from shopware_assets.definitions import build_defs
@@ -158,8 +159,12 @@ def settle() -> None:
         logging.getLogger("dagster").setLevel(logging.ERROR)
         watch = Watch(lake, landing, resources["engine"].open(), resources["rules"], Partitions(settings.starts_at))
         job = build_defs(settings).resolve_implicit_global_asset_job_def()
-        with dg.DagsterInstance.from_config(str(home)) as instance, _progress() as progress:
-            settled = settle_all(job, instance, watch, resources["notifications"], progress)
+        try:
+            with dg.DagsterInstance.from_config(str(home)) as instance, _progress() as progress:
+                settled = settle_all(job, instance, watch, resources["notifications"], progress)
+        except OperationalError as error:
+            why = f"where Dagster cannot write: {error.orig}. Is its disk full?"
+            raise _fail(f"SHOPWARE_HOME is {str(settings.home)!r}, {why}", 1) from None
         for line in report.after_settling(lake, settings.reject_threshold):
             _say(line)
         if settled.undone:
@@ -225,7 +230,9 @@ def rejects(
 def show_ledger(
     feed: Annotated[str, typer.Option(help="Only tables of this feed.")] = "",
     source: Annotated[str, typer.Option(help="Only objects whose key contains this.")] = "",
-    settled: Annotated[bool, typer.Option("--settled", help="Exit 1 also when a row is pending.")] = False,
+    settled: Annotated[
+        bool, typer.Option("--settled", help="Exit 1 also when a row is pending or being judged.")
+    ] = False,
     form: FormatOption = Format.table,
 ) -> None:
     """Show what became of every row: read = accepted + rejected + superseded + pending, per object and per window."""
@@ -245,13 +252,15 @@ def show_ledger(
         else:
             _show(lines, form)
         wrong, pending = lines.filter(~pl.col("balances")).height, int(objects["pending"].sum())
+        being_made = windows.filter(pl.col("outcome") == report.BEING_MADE).height
         err.print(
             f"Objects: {objects.height:,}, windows: {windows.height:,}. "
             + (f"Lines that do not balance: {wrong:,}." if wrong else "All lines balance.")
-            + (f" Rows pending: {pending:,}." if pending else ""),
+            + (f" Rows pending: {pending:,}." if pending else "")
+            + (f" Windows being made: {being_made:,}." if being_made else ""),
             highlight=False,
         )
-        if wrong or (settled and pending):
+        if wrong or (settled and (pending or being_made)):
             raise typer.Exit(1)
 
 

@@ -56,8 +56,9 @@ def _block(names: list[str], row: list[str], width: int) -> Iterator[str]:
     """The first value, and below it the others by name, empty ones left out."""
     yield row[0] or f"({names[0]} is missing)"
     pairs = [f"{name}:\N{NO-BREAK SPACE}{text}" for name, text in zip(names[1:], row[1:], strict=True) if text]
-    glued = "   ".join(pair.replace(" ", "\N{NO-BREAK SPACE}") if cell_len(pair) < width else pair for pair in pairs)
     indent = " " * 4
+    room = width - len(indent)
+    glued = "   ".join(pair.replace(" ", "\N{NO-BREAK SPACE}") if cell_len(pair) <= room else pair for pair in pairs)
     for line in textwrap.wrap(glued, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False):
         yield line.replace("\N{NO-BREAK SPACE}", " ")
 

@@ -1,12 +1,13 @@
-"""Jobs a person starts, and schedules (off) for those who prefer the clock to sensors.
+"""Jobs a person or the clock starts: nightly compaction is on; ingesting by the clock, instead of by sensors, is off.
 
-Dagster resolves no asset job over hours and days together, so both jobs are one op each, which makes ordinary asset
+Dagster resolves no asset job over hours and days together, so each job is one op, which makes ordinary asset
 runs, one after another.
 """
 
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
+from pydantic import Field
 
 from resources.world import EngineResource, LakeResource, LandingResource, RulesResource
 from sensors.requests import Request, admit, asked_before, digest
@@ -28,21 +29,23 @@ class NotDone(dg.Failure):
 class IngestConfig(dg.Config):
     """What to ingest."""
 
-    feed: str = ""
+    feed: str = Field(default="", description="One feed; all, if none is named.")
 
 
 class RebuildConfig(dg.Config):
-    """What to make again: tables as `layer/table`, and the first and last day (both included, UTC)."""
+    """What to make again."""
 
-    tables: list[str]
-    first: str
-    last: str
+    tables: list[str] = Field(description="As `layer/table`, for example `silver/orders`.")
+    first: str = Field(description="The first day, YYYY-MM-DD (UTC).")
+    last: str = Field(description="The last day, which is included.")
 
 
 class CompactConfig(dg.Config):
-    """For how many days versions of tables can still be read."""
+    """How long versions stay."""
 
-    keep_days: int = 7
+    keep_days: int = Field(
+        default=7, ge=7, description="For how many days versions of tables can still be read; Delta allows no fewer."
+    )
 
 
 def _tables() -> dict[str, tuple[Table, Grain | None]]:
@@ -123,7 +126,7 @@ def _run(context: dg.OpExecutionContext, requests: list[Request]) -> None:
 
 
 def all_schedules() -> list[dg.ScheduleDefinition]:
-    """Off by default: the landing sensors do this work."""
+    """Ingesting by the clock is off: the landing sensors do this work."""
     return [
         dg.ScheduleDefinition(
             name="ingest_hourly",
@@ -136,7 +139,7 @@ def all_schedules() -> list[dg.ScheduleDefinition]:
             name="compact_nightly",
             job_name="compact",
             cron_schedule="30 2 * * *",
-            default_status=dg.DefaultScheduleStatus.STOPPED,
-            description="Merges small files every night.",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+            description="Merges small files every night: every run leaves some, and readers pay for each.",
         ),
     ]

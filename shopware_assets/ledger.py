@@ -57,13 +57,15 @@ LINEAGE = Table(
         "name": _TEXT,
         "at": _TEXT,
         "fingerprint": _TEXT,
+        "rests_on": _TEXT,
         "month": _TEXT,
     },
     ("table_name", "month"),
 )
 """One row per fact about a window. `feeds`: its rows with day `at` in column `name` have this fingerprint. `made_from`:
-it was computed from what window `at` of `name` had to feed. `own` and `view`: what became of the rows whose keys it
-shares with window `at`, its own and, as it saw them, the other's."""
+it was computed from what window `at` of `name` had to feed. `rests_on` of both: the silver windows that these rows come
+from, their own and those of the parents they name, as `table/window`, separated by commas. `own` and `view`: what
+became of the rows whose keys it shares with window `at`, its own and, as it saw them, the other's."""
 
 ALLOWED = Table("allowed", {"table_name": _TEXT, "window": _TEXT, "objects": _TEXT})
 """Held windows that a person let through, as they were: `objects` is what was in them (see `objects_of`)."""
@@ -85,14 +87,15 @@ def window_name(window: datetime | None, grain: Grain | None) -> str:
     return WHOLE if grain is None or window is None else grain.label(window)
 
 
-def named_window(table: Table) -> pl.Expr:
-    """The name of each row's window, from its partition columns."""
+def named_window(table: Table, columns: Sequence[str] = ()) -> pl.Expr:
+    """The name of each row's window, from its partition columns, or from the columns in which a child carries them."""
     if table.grain is None:
         return pl.lit(WHOLE)
-    day = pl.col(table.partition_columns[0]).dt.strftime("%Y-%m-%d")
+    date, *hours = columns or table.partition_columns
+    day = pl.col(date).dt.strftime("%Y-%m-%d")
     if table.grain is Grain.DAY:
         return day
-    hour = pl.col(table.partition_columns[1]).cast(pl.String).str.zfill(2)
+    hour = pl.col(hours[0]).cast(pl.String).str.zfill(2)
     return pl.concat_str(day, pl.lit("-"), hour, pl.lit(":00"))
 
 
@@ -156,10 +159,14 @@ def read_ledger(lake: Lake, table: Table | None = None) -> pl.DataFrame:
     return _of(lake.scan(LEDGER), table).drop("month").collect()
 
 
-def read_lineage(lake: Lake, table: Table | None = None, kinds: Sequence[str] = ()) -> pl.DataFrame:
-    """The facts about every window, of one table or of all."""
-    rows = _of(lake.scan(LINEAGE), table).drop("month")
-    return (rows.filter(pl.col("kind").is_in(kinds)) if kinds else rows).collect()
+def read_lineage(
+    lake: Lake, table: Table | None = None, kinds: Sequence[str] = (), windows: Sequence[str] | None = None
+) -> pl.DataFrame:
+    """The facts about windows, all or these, of one table or of all."""
+    rows = _of(lake.scan(LINEAGE), table)
+    if windows is not None:
+        rows = rows.filter(pl.col("month").is_in({name[:7] for name in windows}), pl.col("window").is_in(windows))
+    return (rows.filter(pl.col("kind").is_in(kinds)) if kinds else rows).drop("month").collect()
 
 
 def read_feeds(lake: Lake, tables: Sequence[str], days: Sequence[str] | None = None) -> pl.DataFrame:
@@ -173,7 +180,10 @@ def _of(rows: pl.LazyFrame, table: Table | None) -> pl.LazyFrame:
 
 
 def write(lake: Lake, into: Table, table: Table, windows: Sequence[str], rows: pl.DataFrame) -> None:
-    """Makes the rows that `into` (ledger or lineage) has of these windows of `table` exactly `rows`."""
+    """Makes the rows that `into` (ledger or lineage) has of these windows of `table` exactly `rows`.
+
+    What these do not say is NULL.
+    """
     known = {"table_name": table.name, "month": _month(pl.col("window"))}
     if into is LEDGER:
         known |= {"code_version": code_version(), "run_id": lake.run_id}
@@ -182,7 +192,9 @@ def write(lake: Lake, into: Table, table: Table, windows: Sequence[str], rows: p
     )
     months = {window[:7] for window in windows}
     which = f"table_name = '{table.name}' AND month IN ({_listed(months)}) AND window IN ({_listed(windows)})"
-    lake.replace(into, complete.select(polars_schema(into).names()), None, predicate=which)
+    schema = pl.DataFrame(schema=polars_schema(into))
+    complete = pl.concat([schema, complete], how="diagonal_relaxed").select(schema.columns)
+    lake.replace(into, complete, None, predicate=which)
 
 
 def begin(lake: Lake, table: Table, windows: Sequence[str]) -> None:
@@ -251,17 +263,9 @@ def held(ledger: pl.DataFrame, allowed: pl.DataFrame, threshold: float) -> pl.Da
     return named.join(allowed, on=["table_name", "window", "objects"], how="anti").sort("table_name", "window")
 
 
-def held_windows(lake: Lake, threshold: float, among: pl.DataFrame | None = None) -> pl.DataFrame:
-    """The windows that are held now (see `held`); of `among` (`table_name`, `window`) only, if given."""
-    if among is None:
-        return held(read_ledger(lake), lake.scan(ALLOWED).collect(), threshold)
-    months = among.select(_month(pl.col("window"))).unique().to_series()
-    tables = among["table_name"].unique()
-    rows = lake.scan(LEDGER).filter(
-        pl.col("table_name").is_in(tables.implode()), pl.col("month").is_in(months.implode())
-    )
-    counts = rows.join(among.lazy().unique(), on=["table_name", "window"], how="semi").drop("month").collect()
-    return held(counts, lake.scan(ALLOWED).collect(), threshold)
+def held_windows(lake: Lake, threshold: float, *among: pl.Expr) -> pl.DataFrame:
+    """The windows that are held now (see `held`), of all in the ledger or of those of which `among` holds."""
+    return held(lake.scan(LEDGER).filter(*among).collect(), lake.scan(ALLOWED).collect(), threshold)
 
 
 def allow(lake: Lake, table: Table, window: str) -> None:

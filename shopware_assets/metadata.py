@@ -1,6 +1,6 @@
 """What the UI shows of a table: columns with types, units and definitions, taken from contracts and answers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import dagster as dg
 import narwhals as nw
@@ -30,15 +30,19 @@ def _schema(
             text = f"{text} One of {', '.join(values)}."
         description = f"{text} [{unit}]" if unit else text
         tags = {"personal_data": ""} if getattr(about, "personal", False) else None
-        constraints = dg.TableColumnConstraints(
-            nullable=verbatim or not getattr(about, "required", False),
-            unique=key == (name,),
-            other=["part of the key"] if name in key and len(key) > 1 else [],
-        )
+        constraints = _constraints(name, key, required=not verbatim and getattr(about, "required", False))
         kind = _type_name(table.columns[name])
         return dg.TableColumn(name, kind, description=description, constraints=constraints, tags=tags)
 
     return dg.TableSchema([column(name) for name in table.columns])
+
+
+def _constraints(name: str, key: Collection[str], *, required: bool) -> dg.TableColumnConstraints:
+    return dg.TableColumnConstraints(
+        nullable=not required and name not in key,
+        unique=name in key and len(key) == 1,
+        other=["part of the key"] if name in key and len(key) > 1 else [],
+    )
 
 
 def _type_name(dtype: nw.dtypes.DType) -> str:
@@ -84,7 +88,10 @@ def served_schema(served: Served, answer: Answer) -> dg.TableSchema:
     def attribute(name: str, column: str) -> dg.TableColumn:
         measure = measures[column]
         kind = "string" if measure.type in (Type.STRING, Type.DATE) else "number"
-        return dg.TableColumn(name, kind, description=f"{measure.definition} (`{column}` of gold.{answer.name})")
+        same = "" if name == column else f" It is `{column}` of gold.{answer.name}."
+        unit = f" [{measure.unit}]" if measure.unit else ""
+        constraints = _constraints(name, served.lookup.key, required=False)
+        return dg.TableColumn(name, kind, description=f"{measure.definition}{same}{unit}", constraints=constraints)
 
     return dg.TableSchema([attribute(name, column) for name, column in served.attributes.items()])
 

@@ -13,6 +13,7 @@ class Partitions:
     """The partitions of every grain, from the lake's start on."""
 
     def __init__(self, start: datetime) -> None:
+        self._start = start
         first = start.strftime("%Y-%m-%d")
         self._of: dict[Grain, dg.TimeWindowPartitionsDefinition] = {
             Grain.HOUR: dg.HourlyPartitionsDefinition(f"{first}-00:00", end_offset=25),
@@ -23,6 +24,10 @@ class Partitions:
         """None for a table without windows."""
         return None if grain is None else self._of[grain]
 
+    def first(self, grain: Grain) -> datetime:
+        """The window in which the lake starts."""
+        return grain.floor(self._start)
+
     def last(self, grain: Grain) -> datetime:
         """The newest window there is now; what claims to be later waits until the clock has come that far."""
         key = self._of[grain].get_last_partition_key()
@@ -30,8 +35,8 @@ class Partitions:
         return grain.parse(key)
 
     def present(self, table: Table, windows: Iterable[str]) -> set[str]:
-        """Those of the windows that exist now."""
+        """Those of the windows that exist now: none from before the start, such as the day of an early refund."""
         if table.grain is None:
             return set(windows)
-        last = table.grain.label(self.last(table.grain))
-        return {window for window in windows if window <= last}
+        first, last = (table.grain.label(end) for end in (self.first(table.grain), self.last(table.grain)))
+        return {window for window in windows if first <= window <= last}

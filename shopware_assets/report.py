@@ -8,7 +8,7 @@ from polars._typing import PolarsDataType
 
 from resources.lake import Lake
 from shopware_assets import ledger
-from shopware_assets.checks import books, stored
+from shopware_assets.checks import books, pending, stored
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract, Severity
 from shopware_assets.contracts.tables import Table, bronze, rejected, silver
@@ -105,9 +105,9 @@ def readable_rejects(rows: pl.DataFrame) -> pl.DataFrame:
 def ledger_lines(lake: Lake, contracts: Sequence[Contract], source: str = "") -> pl.DataFrame:
     """The books: a line per source object (`object`, ...) and, unless for some sources only, per `window`.
 
-    `balances`: read = accepted + rejected + superseded + pending. Rows read are counted from bronze's markers for an
-    object and from bronze itself for a window; what became of them from what silver has stored where the ledger says
-    so, so that a line that does not balance can be told.
+    `balances`: read = accepted + rejected + superseded + pending, each counted by itself and found stored. Of an object
+    `read` is what its marker says, and bronze must have as many rows of it; of a window it is what bronze has, and
+    `outcome` is judged, pending, or being made: then its books are still open.
     """
     objects = pl.concat([_objects(lake, contract) for contract in contracts])
     objects = objects.filter(pl.col("object").str.contains(source, literal=True))
@@ -120,75 +120,81 @@ def ledger_lines(lake: Lake, contracts: Sequence[Contract], source: str = "") ->
 def readable_ledger(lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The same as objects and windows; what is wrong with a line stands behind it."""
     odd = pl.when(~pl.col("balances")).then(pl.lit("DOES NOT BALANCE"))
-    objects = lines.filter(pl.col("object").is_not_null()).select(
-        "object",
-        pl.col("landed_at").dt.truncate("1s"),
-        "outcome",
-        *_COUNTS,
-        note=pl.concat_str(odd, "note", separator=" ", ignore_nulls=True),
+    shown = lines.with_columns(
+        pl.col("landed_at").dt.truncate("1s"), note=pl.concat_str(odd, "note", separator=" ", ignore_nulls=True)
     )
-    windows = lines.filter(pl.col("object").is_null()).select(
-        pl.concat_str("table", "window", separator=" ").alias("window"), *_COUNTS, note=odd
+    objects = shown.filter(pl.col("object").is_not_null())
+    windows = shown.filter(pl.col("object").is_null())
+    named = pl.concat_str("table", "window", separator=" ").alias("window")
+    return (
+        objects.select("object", "landed_at", "outcome", *_COUNTS, "note"),
+        windows.select(named, "outcome", *_COUNTS, "note"),
     )
-    return objects, windows
 
+
+BEING_MADE = "being made"
 
 _COUNTS = ("read", "accepted", "rejected", "superseded", "pending")
+_IDENTITY = ["source", "version", "landed_at"]
 
 
 def _objects(lake: Lake, contract: Contract) -> pl.DataFrame:
-    identity = ["source", "version", "landed_at"]
-    booked = (
-        ledger.read_ledger(lake, silver(contract))
-        .group_by(identity)
-        .agg(pl.col("read").sum().alias("judged"), pl.col("accepted", "rejected", "superseded").sum())
+    judged, handle = ledger.read_ledger(lake, silver(contract)), lake.open(bronze(contract))
+    markers = ledger.markers(lake, contract, handle=handle)
+    stored_rows = (
+        lake.scan(bronze(contract), handle=handle)
+        .filter(pl.col("_line") > 0)
+        .group_by(source="_source", version="_version", landed_at="_landed_at")
+        .agg(stored=pl.len().cast(pl.Int64))
+        .collect(engine="streaming")
     )
-    lines = (
-        ledger.markers(lake, contract)
-        .join(booked, on=identity, how="left")
-        .with_columns(pl.col("judged", "accepted", "rejected", "superseded").fill_null(0))
+    # One that was gone and came back has left two markers: only the second stands for rows.
+    lines = markers.sort(pl.col("outcome") == "gone").unique(_IDENTITY, keep="first", maintain_order=True)
+    for counts in (
+        judged.group_by(_IDENTITY).agg(pl.col("accepted", "rejected", "superseded").sum()),
+        pending(markers, judged).group_by(_IDENTITY).agg(pl.col("pending").sum()),
+        stored_rows,
+    ):
+        lines = lines.join(counts, on=_IDENTITY, how="left")
+    lines = lines.with_columns(pl.col(*_COUNTS[1:], "stored").fill_null(0))
+    replaced = pl.col("outcome").is_in(["ingested", "empty", "unreadable"]) & ~pl.col("current")
+    lost = pl.when(pl.col("stored") != pl.col("rows")).then(pl.format("Bronze has {} of its rows.", "stored"))
+    lacks = pl.when(pl.col("missing_columns").list.len() > 0).then(
+        pl.format("Its header lacks {}.", pl.col("missing_columns").list.join(", "))
     )
-    outcome = (
-        pl.when(pl.col("current") | (pl.col("outcome") == "gone")).then(pl.col("outcome")).otherwise(pl.lit("replaced"))
-    )
-    return lines.with_columns(pending=pl.col("rows") - pl.col("judged")).select(
+    return lines.select(
         pl.lit(contract.name).alias("table"),
         pl.col("source").alias("object"),
         "landed_at",
-        outcome.alias("outcome"),
+        pl.when(replaced).then(pl.lit("replaced")).otherwise("outcome").alias("outcome"),
         pl.col("rows").alias("read"),
-        "accepted",
-        "rejected",
-        "superseded",
-        "pending",
-        balances=pl.col("rows") == pl.sum_horizontal("accepted", "rejected", "superseded", "pending"),
-        note=pl.coalesce(
-            "reason",
-            pl.when(pl.col("missing_columns").list.len() > 0).then(
-                pl.format("Its header lacks {}.", pl.col("missing_columns").list.join(", "))
-            ),
-        ),
+        *_COUNTS[1:],
+        balances=(pl.col("rows") == pl.sum_horizontal(_COUNTS[1:])) & (pl.col("rows") == pl.col("stored")),
+        note=pl.coalesce(lost, "reason", lacks),
     )
 
 
 def _windows(lake: Lake, contract: Contract) -> pl.DataFrame:
-    lines = books(lake, contract)
-    return lines.with_columns(pending=pl.col("bronze") - pl.col("read")).select(
+    outcome = (
+        pl.when("being_made")
+        .then(pl.lit(BEING_MADE))
+        .otherwise(pl.when(pl.col("pending") > 0).then(pl.lit("pending")).otherwise(pl.lit("judged")))
+    )
+    return books(lake, contract).select(
         pl.lit(contract.name).alias("table"),
         "window",
+        outcome.alias("outcome"),
         pl.col("bronze").alias("read"),
         pl.col("stored_accepted").alias("accepted"),
         pl.col("stored_rejected").alias("rejected"),
         "superseded",
         "pending",
-        balances=(pl.col("bronze") == pl.sum_horizontal("stored_accepted", "stored_rejected", "superseded", "pending"))
-        & (pl.col("accepted") == pl.col("stored_accepted"))
-        & (pl.col("rejected") == pl.col("stored_rejected")),
+        balances=pl.col("balances") | pl.col("being_made"),
     )
 
 
 def after_settling(lake: Lake, threshold: float) -> list[str]:
-    """What a person should know now: totals, rejected rows, held windows and what shows or releases them."""
+    """What a person should know now: totals, rejected rows and held windows and what to do about them, pending rows."""
     counts = ledger.read_ledger(lake)
     totals = {name: int(counts[name].sum()) for name in ("read", "accepted", "rejected", "superseded", "waiting")}
     lines = [
@@ -203,4 +209,14 @@ def after_settling(lake: Lake, threshold: float) -> list[str]:
             f"{table} {window} is held: {rows:,} of {read:,} rows rejected. "
             f"Gold waits; `shopware allow {table} {window}` lets it through."
         )
+    for contract in CONTRACTS.values():
+        table = silver(contract)
+        waiting = pending(ledger.markers(lake, contract), counts.filter(pl.col("table_name") == table.name))
+        if not waiting.is_empty():
+            rows, first, last = waiting.select(
+                pl.col("pending").sum(), first=pl.col("window").min(), last=pl.col("window").max()
+            ).row(0)
+            early = table.grain is not None and first > table.grain.label(datetime.now(UTC))
+            hint = " Their time has not come: is a clock wrong?" if early else ""
+            lines.append(f"Pending in {table.name}: {rows:,}, windows {first} to {last}.{hint}")
     return lines

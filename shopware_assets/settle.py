@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+from deltalake.exceptions import DeltaError
 
+from resources.lake import reason
 from resources.notifications import Notifications, NotSent
 from sensors.requests import Admitted, Request, admit, asked_before
 from sensors.watch import Watch
@@ -22,6 +25,7 @@ PROCESS = "shopware/process"
 
 _PATIENCE = 60  # seconds without news from runs that others make
 _REASON_LENGTH = 500
+_INTERRUPTED = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 
 
 @dataclass
@@ -48,7 +52,7 @@ def settle(
     bury_dead_runs(instance)
     since = datetime.now(UTC)
     settled = Settled()
-    reasons: dict[tuple[str, ...], str] = {}
+    reasons: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}
     until = time.monotonic() + _PATIENCE
     while True:
         admitted = _admitted(watch, instance, since)
@@ -57,16 +61,21 @@ def settle(
         for left, request in zip(range(len(admitted.ask), 0, -1), admitted.ask, strict=True):
             progress(str(request), left)
             settled.runs += 1
-            reasons[request.assets] = execute(job, instance, request)
+            reasons[request.assets, request.windows] = execute(job, instance, request)
             until = time.monotonic() + _PATIENCE
         if not admitted.ask:
             time.sleep(1)
-    settled.undone += [f"Failed three times: {r}. {reasons.get(r.assets, '')}" for r in admitted.given_up]
+    for request in admitted.given_up:
+        why = reasons.get((request.assets, request.windows), "The runs' logs say why.")
+        said = f"Failed three times: {request}. {why}" if why else f"Made three times, and still to be done: {request}."
+        settled.undone.append(said)
     settled.undone += [f"Waits for a run that does not end: {request}." for request in admitted.under_way]
     try:
         watch.tell(notifications, asked_before(instance, since))
     except NotSent as error:
         settled.undone.append(str(error))
+    except (DeltaError, OSError) as error:
+        settled.undone.append(f"Alerts cannot be kept: SHOPWARE_LAKE is {watch.lake.root!r}, {reason(error)}.")
     return settled
 
 
@@ -80,7 +89,11 @@ def _admitted(watch: Watch, instance: dg.DagsterInstance, since: datetime) -> Ad
 
 
 def execute(job: dg.JobDefinition, instance: dg.DagsterInstance, request: Request) -> str:
-    """Makes the run in this process, of some assets of the job that has all; why it failed, or nothing."""
+    """Makes the run in this process, of some assets of the job that has all; why it failed, or nothing.
+
+    Raises:
+        KeyboardInterrupt: A person stopped it. The run is canceled: that was no attempt that failed.
+    """
     keys = [dg.AssetKey(name.split("/")) for name in request.assets]
     result = job.execute_in_process(
         instance=instance,
@@ -89,18 +102,26 @@ def execute(job: dg.JobDefinition, instance: dg.DagsterInstance, request: Reques
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},  # why it failed is returned
         raise_on_error=False,
     )
+    if any(error.cls_name in _INTERRUPTED for error in _errors(result)):
+        instance.report_run_canceled(result.dagster_run, message="A person stopped it.")
+        raise KeyboardInterrupt
     return "" if result.success else _why(result)
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
     """The error under all others of the first step that failed, on one line."""
+    for error in _errors(result):
+        while error.cause:
+            error = error.cause
+        message, _, _ = error.message.partition("Traceback (most recent call last)")
+        return " ".join(message.split())[:_REASON_LENGTH]
+    return "The run's log says why."
+
+
+def _errors(result: dg.ExecuteInProcessResult) -> Iterator[Any]:
     for event in result.all_events:
         if event.is_step_failure and (error := event.step_failure_data.error):
-            while error.cause:
-                error = error.cause
-            message, _, _ = error.message.partition("Traceback (most recent call last)")
-            return " ".join(message.split())[:_REASON_LENGTH]
-    return "The run's log says why."
+            yield error
 
 
 def bury_dead_runs(instance: dg.DagsterInstance, *, daemon_is_down: bool = False) -> None:

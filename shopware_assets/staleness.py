@@ -15,9 +15,9 @@ import polars as pl
 from resources.lake import Lake
 from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.contract import Contract, Reference
+from shopware_assets.contracts.contract import Contract, Reference, Severity
 from shopware_assets.contracts.tables import Table, bronze, rejected, silver
-from shopware_assets.gold.materialize import made_from_name, needed
+from shopware_assets.gold.materialize import made_from_name, needed, reading
 from shopware_assets.ledger import LEDGER, LINEAGE, WHOLE, named_window
 from shopware_assets.serving.tables import SERVED
 from shopware_assets.transforms import ANSWERS
@@ -72,15 +72,15 @@ class Survey:
             yield Stale(table, frozenset(windows))
 
     def gold(self, silver_stale: Sequence[Stale]) -> Iterator[Stale]:
-        """Every gold table. Days that a stale window feeds wait for it; those that a held one feeds are blocked."""
+        """Every gold table. Days that read a stale window wait for it; those that read a held one are blocked."""
         lineage = ledger.read_lineage(self.lake, kinds=["feeds", "made_from"])
         feeds, made_from = (lineage.filter(pl.col("kind") == kind) for kind in ("feeds", "made_from"))
         pending = pl.DataFrame(
             [(s.table.name, window) for s in silver_stale for window in s.windows],
-            schema={"table_name": pl.String, "at": pl.String},
+            schema={"table_name": pl.String, "window": pl.String},
             orient="row",
         )
-        held = self.held().select("table_name", at="window")
+        held = self.held()
         for answer in ANSWERS.values():
             yield _stale_answer(answer, feeds, made_from, pending, held)
 
@@ -102,8 +102,8 @@ class Survey:
     # --- what silver should have been made from, and was --------------------------------------------------------------
 
     def _objects(self, contract: Contract, judged: pl.DataFrame) -> set[str]:
-        """Windows that an object has touched, or was replaced in, since they were judged."""
-        facts = ["window", "source", "version", "landed_at", "current", "read"]
+        """Windows judged by another contract, or touched since by an object that came or was replaced."""
+        facts = ["window", "source", "version", "landed_at", "current", "read", "contract"]
         touched = (
             ledger.markers(self.lake, contract)
             .explode("windows")
@@ -112,7 +112,7 @@ class Survey:
         )
         if contract.event_time is None:
             touched = touched.with_columns(window=pl.lit(WHOLE))
-        return stale(touched.select(facts), judged.select(facts))
+        return stale(touched.with_columns(contract=pl.lit(contract.fingerprint)).select(facts), judged.select(facts))
 
     def _stored(self, contract: Contract, judged: pl.DataFrame) -> set[str]:
         """Windows whose stored rows are not as many as the ledger says."""
@@ -144,13 +144,14 @@ class Survey:
 
         accepted, set_aside = silver(contract), rejected(contract)
         carried = self.lake.scan(accepted).with_columns(_key=reference.column)
-        waiting = pl.col("_reasons").str.split(",").list.contains(reference.rule)
         aside = self._keyed(self.lake.scan(set_aside), contract, reference)
         lost = self._superseded(contract, judged)
+        rejects, missing = reference.severity is Severity.REJECT, pl.col("_key").is_not_null() & ~known
+        named = pl.col("_reasons" if rejects else "_warnings").str.split(",").list.contains(reference.rule)
         found = [
-            against_parent(carried, pl.any_horizontal(~known, *changed)),
-            against_parent(aside, waiting != (pl.col("_key").is_not_null() & ~known)),
-            against_parent(self._keyed(lost, contract, reference), ~known),
+            against_parent(carried, pl.any_horizontal((pl.lit(False) if rejects else named) != missing, *changed)),
+            against_parent(aside, named != missing),
+            against_parent(self._keyed(lost, contract, reference), missing & rejects),
         ]
         return set(pl.concat(found).collect()["window"])
 
@@ -198,9 +199,8 @@ def _stale_answer(
     expected = need.with_columns(made_from_name())
     recorded = made_from.filter(pl.col("table_name") == answer.table.name)
     windows = stale(expected.select(facts), recorded.select(facts))
-    waits = set(need.join(pending, on=["table_name", "at"], how="semi")["window"])
-    blocked = set(need.join(held, on=["table_name", "at"], how="semi")["window"])
-    return Stale(answer.table, frozenset(windows - waits - blocked), frozenset(windows & blocked))
+    waits, blocked = (reading(answer, windows, need, recorded, those) for those in (pending, held))
+    return Stale(answer.table, frozenset(windows - waits - blocked), frozenset(blocked))
 
 
 INPUTS: tuple[Table, ...] = (ledger.ALLOWED, *map(bronze, CONTRACTS.values()))

@@ -5,6 +5,7 @@ import fcntl
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,9 +20,15 @@ import pytest
 from deltalake import DeltaTable
 
 from deploy.stand_ins import S3
+from resources.lake import Lake
+from resources.landing import FolderLanding, Gone
 from resources.settings import Settings, prepare_home
+from sensors.requests import asked_before
+from shopware_assets import ledger
 from shopware_assets import settle as settling
 from shopware_assets.bronze import ingest
+from shopware_assets.contracts import CONTRACTS
+from shopware_assets.contracts.tables import silver
 from shopware_assets_tests.end_to_end.shopware import Shopware
 
 ORDERS = """order_id,user_id,status,created_at,returned_at,shipped_at,delivered_at,num_of_item
@@ -445,6 +452,47 @@ def test_a_lost_row_is_noticed(shopware: Shopware) -> None:
     assert shopware.table("silver/orders").height == 4, "settling makes it whole again"
 
 
+def test_rows_lost_from_bronze_are_noticed(shopware: Shopware) -> None:
+    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    shopware("settle")
+    DeltaTable(str(shopware.home / "lake/bronze/orders")).delete("_line in (1, 2)")
+    found = shopware("ledger", code=1)
+    assert "Lines that do not balance: 2." in found.stderr, "the object and the window"
+    assert "DOES NOT BALANCE Bronze has 3 of its rows." in found.stdout
+    lines = {line["outcome"]: line for line in shopware.json("ledger", code=1)}
+    counts = ("read", "accepted", "rejected", "superseded", "pending")
+    assert [lines["ingested"][name] for name in counts] == [5, 4, 1, 0, 0]
+    assert [lines["judged"][name] for name in counts] == [3, 4, 1, 0, 0]
+
+
+def test_a_window_that_is_being_made_is_told(shopware: Shopware) -> None:
+    """As a run leaves it that is killed between silver and the ledger."""
+    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    shopware("settle")
+    ledger.begin(Lake(str(shopware.home / "lake")), silver(CONTRACTS["orders"]), ["2025-06-01"])
+    DeltaTable(str(shopware.home / "lake/silver/orders")).delete("order_id = '1'")
+    found = shopware("ledger")
+    assert "being made" in found.stdout
+    assert found.stderr.splitlines()[-1].endswith("All lines balance. Windows being made: 1.")
+    shopware("ledger", "--settled", code=1)
+    shopware("settle")
+    assert "judged" in shopware("ledger", "--settled").stdout
+
+
+def test_a_file_that_was_gone_and_came_back_has_one_line(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
+    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+
+    def gone(*_: object) -> None:
+        raise Gone("orders.csv")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderLanding, "fetch", gone)
+        shopware("settle", code=1)
+    shopware("settle")
+    (line,) = shopware.json("ledger", "--source", "orders.csv", "--settled")
+    assert (line["outcome"], line["read"], line["accepted"]) == ("ingested", 5, 4)
+
+
 def test_a_pending_row_is_told(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bronze has it and silver fails: books balance, with rows pending."""
     shopware.drop("shop/orders/orders.csv", ORDERS.encode())
@@ -481,6 +529,56 @@ def test_what_fails_is_tried_three_times_and_told(shopware: Shopware, monkeypatc
     assert "a broken disk" in found.stderr
     assert "Traceback" not in found.output
     assert shopware.json("ledger", "--source", "empty")[0]["outcome"] == "empty", "the other feed was done"
+
+
+def test_each_reason_stands_with_what_failed(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a later run of the same assets succeeds."""
+    for day in ("2025-02-01", "2025-06-01", "2025-10-01"):  # too far apart to share a run
+        shopware.drop(f"shop/orders/{day}.csv", ORDERS.replace("2025-06-01", day).encode())
+    fetch = FolderLanding.fetch
+
+    def fail_on_two(landing: FolderLanding, landed: Any) -> Any:
+        for month in ("02", "06"):
+            if f"2025-{month}" in landed.key:
+                raise RuntimeError(f"a disk that broke in {month}")
+        return fetch(landing, landed)
+
+    monkeypatch.setattr(FolderLanding, "fetch", fail_on_two)
+    told = " ".join(shopware("settle", code=1).stderr.split())
+    for month in ("02", "06"):
+        line = told.partition(f"orders, objects: 1, 2025-{month}-01. ")[2].partition("Failed three times")[0]
+        assert f"a disk that broke in {month}" in line
+
+
+def test_what_is_still_to_be_done_after_three_runs_ends_settling(
+    shopware: Shopware, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run succeeds, ingests nothing, and the object is as new as before."""
+    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    runs = []
+    monkeypatch.setattr("shopware_assets.bronze.assets.ingest", lambda *_, **__: runs.append(1) or ingest.Ingestion())
+    found = shopware("settle", code=1)
+    assert len(runs) == 3
+    assert "Made three times, and still to be done: orders, objects: 1, " in found.stderr
+
+
+def test_an_interrupted_run_is_canceled_and_ends_settling(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise sensors would take it for a first attempt that failed, and settling would go on."""
+    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    shopware.drop("inventory/empty.json", b"")
+
+    def interrupt(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shopware_assets.bronze.assets.ingest", interrupt)
+        shopware("settle", code=130)
+    with _instance(shopware) as instance:
+        assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.CANCELED]
+        assert not any(run.failed for run in asked_before(instance))
+    shopware("settle")
+    assert shopware.table("silver/orders").height == 4
 
 
 def test_a_run_of_another_process_is_waited_for(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,9 +63,9 @@ def test_what_is_in_the_code_location() -> None:
     assert snapshot() == json.loads(SNAPSHOT.read_text()), f"is it meant? {__doc__}"
 
 
-def test_schedules_are_off_and_sensors_do_the_work() -> None:
+def test_sensors_do_the_work_and_the_clock_only_compacts() -> None:
     found = snapshot()
-    assert set(found["schedules"].values()) == {"STOPPED"}
+    assert found["schedules"] == {"compact_nightly": "RUNNING", "ingest_hourly": "STOPPED"}
     assert set(found["sensors"].values()) == {"RUNNING"}
 
 

@@ -1,5 +1,6 @@
 """The sensors: what they ask for, when they ask again, and what they tell; each tick on an instance of its own."""
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.tables import silver
 from shopware_assets.definitions import build_defs
+from shopware_assets.transforms import ANSWERS
 
 HEADER = "order_id,user_id,status,created_at,num_of_item,shipped_at,delivered_at,returned_at\n"
 SHOP = ["bronze/orders", "silver/orders", "silver/orders_rejected"]
@@ -45,11 +47,6 @@ class Recorder(dg.ConfigurableResource):
 
 
 sent: list[Event] = []
-
-
-@dg.job
-def nothing() -> None:
-    """Stands for any job in the records of runs."""
 
 
 @dataclass
@@ -98,7 +95,12 @@ class World:
 
     def end(self, request: dg.RunRequest, status: dg.DagsterRunStatus) -> None:
         """Records a run of the request without making it."""
-        self.instance.create_run_for_job(nothing, tags=dict(request.tags), status=status)
+        self.instance.create_run_for_job(
+            self.defs.resolve_implicit_global_asset_job_def(),
+            tags=dict(request.tags),
+            status=status,
+            asset_selection=frozenset(request.asset_selection or ()),
+        )
 
     def settle(self) -> None:
         """Runs what the sensors ask for, until they ask for nothing."""
@@ -162,12 +164,37 @@ def test_what_is_under_way_is_not_asked_for_again(world: World, status: str) -> 
     assert [span for _, span, _ in world.asked("landing_shop")] == [("2025-12-01", "2025-12-01")], "another range is"
 
 
+def test_what_a_person_has_launched_is_not_asked_for_beside_it(world: World) -> None:
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
+    (request,) = world.tick("landing_shop").run_requests
+    tags = {name: value for name, value in request.tags.items() if name.startswith("dagster/")}
+    world.end(
+        dg.RunRequest(asset_selection=[dg.AssetKey(["bronze", "orders"])], tags=tags), dg.DagsterRunStatus.STARTED
+    )
+    assert world.tick("landing_shop").skip_message == "1 ranges under way."
+
+
 @pytest.mark.parametrize("status", ["SUCCESS", "CANCELED"])
 def test_what_has_ended_and_is_still_missing_is_asked_for_again(world: World, status: str) -> None:
     world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
     (request,) = world.tick("landing_shop").run_requests
     world.end(request, dg.DagsterRunStatus(status))
     assert world.asked("landing_shop") == [(SHOP, ("2025-06-01", "2025-06-01"), 1)]
+
+
+def test_what_is_still_missing_after_three_runs_that_succeeded_is_given_up(world: World) -> None:
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
+    for request in world.tick("landing_shop").run_requests:
+        world.run(request)
+    for _ in range(3):
+        (request,) = world.tick("healing").run_requests
+        assert "run_failed" not in told(world)
+        world.end(request, dg.DagsterRunStatus.SUCCESS)
+    assert "Given up after three attempts: gold/order_kpis_daily" in world.tick("healing").skip_message
+    assert "gold/order_kpis_daily, windows: 1, 2025-06-01: three runs have not settled it." in told(world)["run_failed"]
+    world.drop("shop/orders/2025-06-02.csv", orders("2025-06-02"))
+    world.settle()
+    assert "settled" in told(world), "what is missing has changed"
 
 
 def test_a_failed_range_is_asked_for_in_halves_three_times_in_all(world: World) -> None:
@@ -307,6 +334,36 @@ def test_notices_come_first_and_a_listing_finds_what_they_missed(announced: Worl
     assert json.loads(announced.cursors["landing_shop"] or "")["listed"] > listed - 1
 
 
+def test_an_announced_object_is_not_forgotten_while_it_has_to_wait(announced: World, bucket: Bucket) -> None:
+    announced.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
+    bucket.announce("landing/shop/orders/2025-06-01.csv")
+    (request,) = announced.tick("landing_shop").run_requests
+    for status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(announced, "instance", dg.DagsterInstance.ephemeral())
+            announced.end(request, status)
+            found = announced.tick("landing_shop")
+            if status is dg.DagsterRunStatus.STARTED:
+                assert found.skip_message == "1 ranges under way."
+            else:
+                assert [facts(again)[2] for again in found.run_requests] == [2]
+    assert announced.run(request)
+    assert announced.tick("landing_shop").skip_message == "Nothing to do."
+    assert json.loads(announced.cursors["landing_shop"] or "")["waiting"] == []
+
+
+def test_where_too_many_objects_wait_landing_is_listed(
+    announced: World, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensors.landing._WAITING", 1)
+    for day in ("2025-06-01", "2025-09-01"):
+        announced.drop(f"shop/orders/{day}.csv", orders(day))
+        bucket.announce(f"landing/shop/orders/{day}.csv")
+    for _ in range(2):
+        assert len(announced.tick("landing_shop").run_requests) == 2
+        assert len(json.loads(announced.cursors["landing_shop"] or "")["waiting"]) == 1
+
+
 @pytest.mark.parametrize("name", ["a b+c%41 ü 2025-06-01.csv", "2025-06-01/x=1/part.csv"])
 def test_a_notice_names_its_key_escaped(announced: World, bucket: Bucket, name: str) -> None:
     announced.drop(f"shop/orders/{name}", orders("2025-06-01"))
@@ -361,6 +418,30 @@ def test_it_looks_only_when_something_has_changed(world: World) -> None:
     for request in world.tick("landing_shop").run_requests:
         world.run(request)
     assert [assets for assets, _, _ in world.asked("healing")] == [["gold/order_kpis_daily"]]
+
+
+def test_it_looks_again_when_the_rules_have_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01", "shipped", "lost"))
+    world.settle()
+    assert world.tick("healing").skip_message == "Nothing has changed."
+    world.defs = build_defs(world.settings.model_copy(update={"reject_threshold": 0.9}))
+    assert world.asked("healing") == [(["gold/order_kpis_daily"], ("2025-06-01", "2025-06-01"), 1)]
+    monkeypatch.setitem(CONTRACTS, "orders", dataclasses.replace(CONTRACTS["orders"], row_rules=()))
+    assert world.asked("healing") == [(["silver/orders", "silver/orders_rejected"], ("2025-06-01", "2025-06-01"), 1)]
+
+
+def test_a_refund_from_before_the_start_stops_nothing(world: World) -> None:
+    """It is kept, with a warning; only gold has no such day."""
+    lines = "a,2025-06-01-0,u,p,returned,2025-06-01T10:00:00,,,2024-12-20T10:00:00,5\n"
+    world.drop("shop/order_items/1.csv", f"{ITEM}{lines}".encode())
+    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    world.drop("shop/products/1.csv", b"id,sku,name\np,s,n\n")
+    world.settle()
+    kept = world.lake.scan(silver(CONTRACTS["order_items"])).select("refund_date", "_warnings").collect()
+    assert kept.rows() == [(date(2024, 12, 20), "times_in_order")]
+    kpis = world.lake.scan(ANSWERS["order_kpis_daily"].table).select("order_date", "total_revenue", "refunds").collect()
+    assert kpis.rows() == [(date(2025, 6, 1), 5, 0)]
+    assert world.tick("healing").skip_message == "Nothing has changed."
 
 
 def test_stale_windows_under_way_or_failed(world: World) -> None:
@@ -463,6 +544,39 @@ def test_a_table_that_has_lost_all_its_rows_is_told(world: World) -> None:
     assert "silver/orders" in told(world)["table_emptied"]
 
 
+def test_an_emptied_table_is_told_of_again_only_when_it_had_rows_meanwhile(world: World) -> None:
+    for name in ("1", "2"):
+        world.drop(f"shop/orders/{name}.csv", orders("2025-06-01", "lost"))
+        world.settle()
+        assert ("table_emptied" in told(world)) == (name == "1"), name
+    world.drop("shop/orders/2.csv", orders("2025-06-01", "shipped"))
+    world.settle()
+    assert "table_emptied" not in told(world)
+    world.drop("shop/orders/2.csv", orders("2025-06-01", "lost", "lost"))
+    world.settle()
+    assert "table_emptied" in told(world)
+
+
+def test_lines_that_wait_for_their_orders_are_no_emptied_table(world: World) -> None:
+    world.drop("shop/order_items/1.csv", f"{ITEM}a,o,u,p,shipped,2025-06-03T10:00:00,,,,5\n".encode())
+    world.settle()
+    assert "table_emptied" not in told(world)
+    world.drop("shop/order_items/2.csv", f"{ITEM}b,o,u,p,stolen,2025-06-03T10:00:00,,,,5\n".encode())
+    world.settle()
+    assert "silver/order_items" in told(world)["table_emptied"], "the control: one is rejected for good"
+
+
+def test_a_rule_that_only_warns_is_told_of_when_many_break_it(world: World) -> None:
+    late = "{n},u,shipped,2025-06-0{day}T10:00:00,1,2025-05-01T10:00:00,,\n"
+    many = "".join(late.format(n=n, day=1) for n in range(3))
+    few = late.format(n="x", day=2) + "".join(f"y{n},u,shipped,2025-06-02T10:00:00,1,,,\n" for n in range(99))
+    world.drop("shop/orders/1.csv", (HEADER + many + few).encode())
+    world.settle()
+    found = told(world)["rule_share"]
+    assert "2025-06-01: 3 of 3 rows break times_in_order." in found
+    assert "2025-06-02" not in found
+
+
 def test_books_that_do_not_balance_are_told(world: World) -> None:
     world.drop("shop/orders/1.csv", orders("2025-06-01", "shipped", "pending"))
     world.settle()
@@ -472,6 +586,24 @@ def test_books_that_do_not_balance_are_told(world: World) -> None:
     handle.delete("order_id = '2025-06-01-0'")
     found = told(world)["books_unbalanced"]
     assert "accepted 2" in found and "stored_accepted 1" in found
+
+
+def test_books_of_a_window_that_is_being_made_are_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.drop("shop/orders/1.csv", orders("2025-06-01", *["shipped"] * 10))
+    world.settle()
+    told(world)
+    world.drop("shop/orders/2.csv", orders("2025-06-01", "shipped", "pending"))
+    write, meanwhile = ledger.write, []
+
+    def look_first(lake: Lake, into: Any, *rest: Any) -> None:
+        if into is ledger.LINEAGE:
+            meanwhile.append(told(world))
+        write(lake, into, *rest)
+
+    monkeypatch.setattr(ledger, "write", look_first)
+    for request in world.tick("landing_shop").run_requests:
+        assert world.run(request)
+    assert meanwhile == [{}]
 
 
 def test_rows_that_are_not_judged_yet_are_no_unbalanced_books(world: World) -> None:
@@ -524,6 +656,42 @@ def test_nothing_is_called_settled_while_something_is_to_be_done(world: World) -
     assert "settled" not in told(world), "gold is still to come"
     world.settle()
     assert "settled" in told(world)
+
+
+def test_a_feed_is_settled_although_another_is_not(world: World) -> None:
+    world.drop("inventory/2025-06-01-10.json", b"")
+    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    for name in ("landing_shop", "landing_inventory"):
+        for request in world.tick(name).run_requests:
+            assert world.run(request)
+    assert told(world)["settled"].startswith("inventory: settled 2025-06-01-10:00")
+    for _ in range(3):
+        world.end(world.tick("healing").run_requests[0], dg.DagsterRunStatus.FAILURE)
+    assert list(told(world)) == ["run_failed"], "what is given up is not settled"
+    world.drop("shop/orders/2.csv", orders("2025-06-02"))
+    world.settle()
+    assert told(world)["settled"].startswith("shop: settled")
+
+
+def test_days_that_were_not_renewed_do_not_count(world: World) -> None:
+    """The second day is held, so gold leaves it."""
+    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    world.drop("shop/orders/2.csv", orders("2025-06-02", "shipped", "lost"))
+    world.settle()
+    assert "2 files, 3 rows read, 2 accepted, 1 rejected, 0 superseded, 1 gold days renewed." in told(world)["settled"]
+
+
+def test_landing_that_cannot_be_listed_does_not_stop_alerts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.drop("shop/orders/1.csv", orders("2025-06-01", "shipped", "lost"))
+    world.settle()
+
+    def refuse(*_: Any) -> Any:
+        raise RuntimeError("no such folder")
+
+    monkeypatch.setattr(landing_module.FolderLanding, "pages", refuse)
+    with pytest.raises(Exception, match="no such folder"):
+        world.tick("landing_shop")
+    assert {"window_held", "settled"} <= set(told(world))
 
 
 def test_settled_messages_can_be_turned_off(tmp_path: Any) -> None:

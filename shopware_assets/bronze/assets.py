@@ -5,7 +5,7 @@ import polars as pl
 
 from resources.world import EngineResource, LakeResource, LandingResource, RulesResource
 from shopware_assets import checks, ledger
-from shopware_assets.bronze.ingest import Known, ingest, landing_window_of, new_objects
+from shopware_assets.bronze.ingest import Known, NotIngested, ingest, landing_window_of, new_objects
 from shopware_assets.contracts.contract import Contract
 from shopware_assets.contracts.tables import bronze
 from shopware_assets.metadata import bronze_schema, of_table
@@ -16,7 +16,7 @@ def landing_spec(contract: Contract) -> dg.AssetSpec:
     """What a source drops; not made here."""
     return dg.AssetSpec(
         ["landing", contract.name],
-        description=f"Objects that the {contract.feed} feed drops under `{contract.prefix}/` ({contract.layout}).",
+        description=f"{contract.layout.upper()} files that the {contract.feed} feed drops under `{contract.prefix}/`.",
         group_name="landing",
         kinds={"s3", contract.layout},
         owners=[contract.owner],
@@ -35,7 +35,7 @@ def bronze_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
             dg.AssetSpec(
                 key,
                 deps=[["landing", contract.name]],
-                description=f"{contract.description} As received: text and provenance.",
+                description=f"Every record of {contract.name} as it came, not judged yet, and where it came from.",
                 group_name="bronze",
                 kinds={"deltalake", "bronze"},
                 owners=[contract.owner],
@@ -86,5 +86,8 @@ def bronze_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
             yield dg.AssetCheckResult(
                 asset_key=key, check_name=name, passed=passed, severity=dg.AssetCheckSeverity.WARN, metadata=found
             )
+
+        if done.unreachable:
+            raise NotIngested(done.unreachable)
 
     return asset

@@ -2,10 +2,11 @@
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import islice
 
 import narwhals as nw
 import polars as pl
@@ -13,9 +14,10 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from resources.lake import Lake, polars_schema
-from resources.landing import Gone, Landed, Landing
+from resources.landing import Gone, Landed, Landing, Unreachable
 from resources.prefetch import prefetch
 from resources.records import Seen, Unreadable, read_records
+from resources.settings import Misconfigured
 from shopware_assets.contracts.contract import Contract
 from shopware_assets.contracts.tables import bronze
 from shopware_assets.contracts.windows import landing_window
@@ -27,8 +29,11 @@ log = logging.getLogger(__name__)
 
 _COMMIT_BYTES = 512 << 20
 _COMMIT_OBJECTS = 5000
-_BATCH_ROWS = 100_000
+_BATCH_ROWS, _BATCH_BYTES = 100_000, 64 << 20
 _TIME = pl.Datetime("us", "UTC")
+
+
+_UNREACHABLE = "unreachable"
 
 
 class Known:
@@ -65,11 +70,22 @@ def landing_window_of(landed: Landed, contract: Contract, start: datetime, last:
 
 @dataclass
 class Ingestion:
-    """What a run ingested: objects by outcome, rows read, and the names of the windows it touched."""
+    """What a run ingested: objects by outcome, rows read, the names of the windows it touched; and which objects it
+    could not reach and why."""
 
     outcomes: dict[str, int] = field(default_factory=dict)
     rows: int = 0
     windows: set[str] = field(default_factory=set)
+    unreachable: dict[str, str] = field(default_factory=dict)
+
+
+class NotIngested(Exception):
+    """Some of the objects could not be reached: they are asked for again, all others are in bronze."""
+
+    def __init__(self, unreachable: Mapping[str, str]) -> None:
+        named = "; ".join(f"{key}: {why}" for key, why in islice(unreachable.items(), 3))
+        more = f"; and {len(unreachable) - 3} more" if len(unreachable) > 3 else ""
+        super().__init__(f"{len(unreachable)} of the landed objects cannot be read: {named}{more}")
 
 
 def ingest(
@@ -83,8 +99,8 @@ def ingest(
 ) -> Ingestion:
     """Ingests the objects that bronze does not hold yet; many share a commit, none is split between two.
 
-    An object that cannot be read leaves one `_corrupt` record that says why, one that is gone a marker alone: neither
-    stops the others.
+    An object that cannot be read leaves one `_corrupt` record that says why, one that is gone a marker alone, one that
+    cannot be reached nothing: none of them stops the others.
     """
     done = Ingestion()
     for group in _groups(dict.fromkeys(objects)):
@@ -106,12 +122,12 @@ def _groups(objects: Iterable[Landed]) -> Iterator[list[Landed]]:
 
 
 class _Spoilt(Exception):
-    """An object turned out to be unreadable or gone after some of its rows were handed on: the commit starts again."""
+    """An object could not be read to its end, and some of its rows were handed on already: the commit starts again."""
 
 
 @dataclass
 class _Group:
-    """The objects of one commit. What cannot be read or is gone is remembered in `spoilt`: outcome and reason."""
+    """The objects of one commit. What cannot be read to its end is remembered in `spoilt`: outcome and reason."""
 
     lake: Lake
     landing: Landing
@@ -120,6 +136,7 @@ class _Group:
     engine: Engine
     start: datetime
     spoilt: dict[Landed, tuple[str, str]] = field(default_factory=dict)
+    stopped_by: Misconfigured | None = None  # what the writer, which reads, would only say in words of its own
 
     def commit(self, done: Ingestion) -> None:
         while True:
@@ -128,16 +145,20 @@ class _Group:
             try:
                 self.lake.append_once(bronze(self.contract), partial(self._frames, batches), guard="ingest")
             except (DeltaError, OSError, _Spoilt):
+                if self.stopped_by:
+                    raise self.stopped_by from None
                 if len(self.spoilt) == before:
                     raise
                 continue
             batches.add_to(done)
+            done.unreachable |= {of.key: why for of, (what, why) in self.spoilt.items() if what == _UNREACHABLE}
             return
 
     def _frames(self, batches: "_Batches", handle: DeltaTable | None) -> Iterator[pl.DataFrame] | None:
         batches.clear()
         known = Known(ingested(self.lake, self.contract, handle=handle))
-        todo = [landed for landed in self.objects if not known.holds(landed, landed.landed_at)]
+        skipped = {landed for landed, (outcome, _) in self.spoilt.items() if outcome == _UNREACHABLE}
+        todo = [of for of in self.objects if of not in skipped and not known.holds(of, of.landed_at)]
         if not todo:
             return None
         return prefetch(self._read_all(todo, known, batches), ahead=2)
@@ -147,20 +168,32 @@ class _Group:
             if landed not in self.spoilt:
                 try:
                     yield from self._read(landed, known, batches)
-                except (Unreadable, Gone) as error:
-                    unreadable = isinstance(error, Unreadable)
-                    why = str(error) if unreadable else "It was deleted or replaced before it was read."
-                    self.spoilt[landed] = ("unreadable" if unreadable else "gone", why)
-                    if not batches.take_back(landed):
-                        raise _Spoilt(landed.key) from error
-            if landed in self.spoilt:
-                batches.add_spoilt(landed, *self.spoilt[landed])
+                except Unreadable as error:
+                    self._spoil(landed, "unreadable", str(error), batches)
+                except Gone:
+                    self._spoil(landed, "gone", "It was deleted or replaced before it was read.", batches)
+                except Unreachable as error:
+                    self._spoil(landed, _UNREACHABLE, str(error), batches)
+                except Misconfigured as error:
+                    self.stopped_by = error
+                    raise
+            outcome, why = self.spoilt.get(landed, ("", None))
+            if outcome and outcome != _UNREACHABLE:
+                batches.add_without_rows(landed, outcome, why)
+        if not batches.objects:
+            raise _Spoilt("none can be reached")
         yield from batches.flush()
         yield batches.markers()
 
+    def _spoil(self, landed: Landed, outcome: str, why: str, batches: "_Batches") -> None:
+        self.spoilt[landed] = (outcome, why)
+        if not batches.take_back(landed):
+            raise _Spoilt(landed.key)
+
     def _read(self, landed: Landed, known: Known, batches: "_Batches") -> Iterator[pl.DataFrame]:
         landed_at, chunks = self.landing.fetch(landed)
-        if known.holds(landed, landed_at):
+        if known.holds(landed, landed_at):  # one that is back from the archive: as it is listed now it is known too
+            batches.add_without_rows(landed, "known")
             return
         seen = Seen()
         batches.begin(landed, landed_at, seen)
@@ -192,10 +225,16 @@ class _Batches:
     start: datetime
     objects: dict[Landed, _Object] = field(default_factory=dict)
     _waiting: list[tuple[Landed, pl.DataFrame]] = field(default_factory=list)
+    _rows: int = 0
+    _bytes: int = 0
 
     def clear(self) -> None:
         self.objects.clear()
+        self._empty()
+
+    def _empty(self) -> None:
         self._waiting.clear()
+        self._rows = self._bytes = 0
 
     def begin(self, landed: Landed, landed_at: datetime, seen: Seen) -> None:
         window = landing_window(landed.key, landed_at, self.contract.grain, self.start)
@@ -211,9 +250,11 @@ class _Batches:
             "_marker": pl.lit(None, dtype=pl.String),
         }
         self._waiting.append((landed, part.with_columns(**provenance)))
+        self._rows += part.height
+        self._bytes += int(part.estimated_size())
 
-    def add_spoilt(self, landed: Landed, outcome: str, why: str) -> None:
-        """An unreadable object is one `_corrupt` record that says why; a gone one is none."""
+    def add_without_rows(self, landed: Landed, outcome: str, why: str | None = None) -> None:
+        """An unreadable object is one `_corrupt` record that says why; others are their marker alone."""
         unreadable = outcome == "unreadable"
         self.begin(landed, landed.landed_at, Seen(rows=int(unreadable)))
         self.objects[landed].outcome, self.objects[landed].why = outcome, why
@@ -229,7 +270,7 @@ class _Batches:
 
     @property
     def full(self) -> bool:
-        return sum(part.height for _, part in self._waiting) >= _BATCH_ROWS
+        return self._rows >= _BATCH_ROWS or self._bytes >= _BATCH_BYTES
 
     def flush(self) -> Iterator[pl.DataFrame]:
         """The rows that wait, filed under their windows."""
@@ -239,7 +280,7 @@ class _Batches:
         filed = file_under_window(nw.from_native(rows.lazy()), self.contract, engine=self.engine, start=self.start)
         frame = filed.to_native().collect()
         waited = {(of.key, of.version, self.objects[of].landed_at): self.objects[of] for of, _ in self._waiting}
-        self._waiting.clear()
+        self._empty()
         identity = ("_source", "_version", "_landed_at")
         counts = frame.group_by(*identity, *self.contract.partition_columns).agg(pl.len().alias("rows"))
         named = counts.select(*identity, named_window(bronze(self.contract)).alias("window"), "rows")

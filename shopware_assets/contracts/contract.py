@@ -3,10 +3,13 @@
 A contract says, once and as plain data, what a row of a table must be: columns, rules, key, event time, order and
 references. Typing, judging, checks, column metadata, sample data and documentation all come from it. Rules are
 narwhals expressions over the typed columns, so that they mean the same on every engine.
+
+What is in the `repr` of these words decides what becomes of rows (see `Contract.fingerprint`); what only says something
+about them is not.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -54,7 +57,7 @@ class Rule:
     """One named predicate on a row. `breaks` is true where a row breaks the rule; NULL counts as kept."""
 
     name: str
-    description: str
+    description: str = field(repr=False)
     breaks: nw.Expr = field(compare=False, repr=False)
     severity: Severity = Severity.REJECT
 
@@ -73,12 +76,12 @@ class Column:
 
     name: str
     type: Type
-    description: str
+    description: str = field(repr=False)
     required: bool = False
-    unit: str = ""
+    unit: str = field(default="", repr=False)
     values: tuple[str, ...] = ()
     unknown: Severity = Severity.REJECT
-    personal: bool = False
+    personal: bool = field(default=False, repr=False)
     rules: tuple[Rule, ...] = ()
 
 
@@ -88,9 +91,9 @@ class Derived:
 
     name: str
     type: Type
-    description: str
+    description: str = field(repr=False)
     value: nw.Expr = field(compare=False, repr=False)
-    unit: str = ""
+    unit: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -99,18 +102,21 @@ class Carried:
 
     name: str
     type: Type
-    description: str
+    description: str = field(repr=False)
     column: str
     default: str | None = None
-    unit: str = ""
+    unit: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A parent that a row names. A row whose parent is not (yet) accepted breaks `rule` and heals when it arrives."""
+    """A parent that a row names. A row whose parent is not (yet) accepted breaks `rule` and heals when it arrives.
+
+    `carries` has the columns of the parent's window, if it has any: so it is known from which window a row takes.
+    """
 
     rule: str
-    description: str
+    description: str = field(repr=False)
     column: str
     parent: str
     parent_key: str
@@ -120,10 +126,21 @@ class Reference:
 
 @dataclass(frozen=True)
 class TableRule:
-    """A rule over several rows: a check of the table, which sets no flag on rows."""
+    """A rule over several rows, of one table or of more: a check of the table, which sets no flag on rows.
+
+    Attributes:
+        entity: The column that says which rows belong together; every table that is read has it.
+        reads: The tables, the rule's own among them, each with the column of the day that all rows of an entity share:
+            other days are not read. None where there is no such column.
+        broken_by: From the accepted rows of some entities, a frame for each of these tables, to the entities that break
+            the rule.
+    """
 
     name: str
     description: str
+    entity: str
+    reads: Mapping[str, str | None] = field(hash=False)
+    broken_by: Callable[..., nw.LazyFrame] = field(compare=False, repr=False)
     severity: Severity = Severity.WARN
 
 
@@ -149,7 +166,7 @@ class Contract:
     feed: str
     prefix: str
     layout: Literal["json", "csv"]
-    description: str
+    description: str = field(repr=False)
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     grain: Grain
@@ -159,8 +176,8 @@ class Contract:
     row_rules: tuple[Rule, ...] = ()
     references: tuple[Reference, ...] = ()
     derived: tuple[Derived, ...] = ()
-    table_rules: tuple[TableRule, ...] = ()
-    owner: str = "team:data-platform"
+    table_rules: tuple[TableRule, ...] = field(default=(), repr=False)
+    owner: str = field(default="team:data-platform", repr=False)
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -203,7 +220,7 @@ class Contract:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with the contract: says by which version of it a window was judged."""
+        """Changes with what the contract does, not with how it is described: by which of them a window was judged."""
         expressions = [repr(rule.breaks) for rule in self.rules] + [repr(d.value) for d in self.derived]
         return hashlib.sha256("\n".join((repr(self), repr(self.newest_by), *expressions)).encode()).hexdigest()[:12]
 

@@ -8,11 +8,11 @@ from shopware_assets.contracts.contract import (
     Contract,
     Derived,
     Reference,
-    TableRule,
     Type,
     not_negative,
 )
 from shopware_assets.contracts.orders import LATEST_TIME, STATUSES, TIMES_IN_ORDER, step
+from shopware_assets.contracts.shop_rules import ORDER_RULES
 from shopware_assets.contracts.windows import Grain
 
 ORDER_ITEMS = Contract(
@@ -81,10 +81,6 @@ ORDER_ITEMS = Contract(
             ),
         ),
     ),
-    table_rules=(
-        TableRule("order_line_repeats_product", "No order has two lines of one product."),
-        TableRule("order_has_all_its_items", "Every order has as many accepted lines as its num_of_item says."),
-        TableRule("returned_has_date", "Every returned line has a returned_at, or its order has one."),
-    ),
+    table_rules=ORDER_RULES,
     owner="team:shop",
 )

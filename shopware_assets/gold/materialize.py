@@ -1,6 +1,6 @@
 """Materializing gold: each day computed from the silver windows that feed it, and replaced whole."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import narwhals as nw
@@ -31,7 +31,7 @@ class Gold:
     def materialize(self, days: Sequence[str]) -> Iterator[pl.DataFrame]:
         """Replaces these days (`[WHOLE]`: all of a table without days), several in a commit.
 
-        Days that read a held window keep their last values.
+        Days that read a held window (see `reading`) keep their last values.
 
         Yields:
             For each batch the days replaced and the rows they have: `window`, `rows`.
@@ -40,9 +40,9 @@ class Gold:
             Overtaken: Other runs kept replacing the same days.
         """
         facts = self._facts(days)
-        read = facts.select("table_name", window="at").unique()
-        held = ledger.held_windows(self.lake, self.threshold, read).select("table_name", at="window")
-        blocked = set(facts.join(held, on=["table_name", "at"], how="semi")["window"])
+        recorded = ledger.read_lineage(self.lake, self.answer.table, ["made_from"], days)
+        held = ledger.held_windows(self.lake, self.threshold, pl.col("table_name").is_in(_tables(self.answer)))
+        blocked = reading(self.answer, days, facts, recorded, held)
         free = [day for day in days if day not in blocked]
         yield pl.DataFrame(schema={"window": pl.String, "rows": pl.Int64})
         for first in range(0, len(free), _BATCH_DAYS):
@@ -69,7 +69,7 @@ class Gold:
         rows = rows.filter(name.is_in(days)).collect()
         windows = None if days == [WHOLE] else [Grain.DAY.parse(day) for day in days]
         version = self.lake.replace(table, rows, windows)
-        ledger.write(self.lake, LINEAGE, table, days, pl.concat([_made_from(facts), self._feeds(rows)]))
+        ledger.write(self.lake, LINEAGE, table, days, pl.concat([_made_from(facts), self._feeds(rows)], how="diagonal"))
         self.lake.check_not_overtaken(table, version, windows)
         counts = rows.group_by(window=name).agg(rows=pl.len().cast(pl.Int64))
         return pl.DataFrame({"window": days}).join(counts, on="window", how="left").fill_null(0)
@@ -106,7 +106,7 @@ def needed(answer: Answer, feeds: pl.DataFrame) -> pl.DataFrame:
         feeds: The `feeds` facts of the lineage.
 
     Returns:
-        `window` (the day), `table_name`, `name` (the day column), `at` (the silver window), `fingerprint`.
+        `window` (the day), `table_name`, `name` (the day column), `at` (the silver window), `fingerprint`, `rests_on`.
     """
     reads = pl.DataFrame(
         [(silver(CONTRACTS[read.table]).name, day) for read in answer.inputs for day in read.days],
@@ -120,9 +120,39 @@ def needed(answer: Answer, feeds: pl.DataFrame) -> pl.DataFrame:
         "table_name",
         "name",
         pl.col("window").alias("at"),
-        pl.col("fingerprint"),
+        "fingerprint",
+        "rests_on",
         day_of=pl.col("at"),
     )
+
+
+def reading(
+    answer: Answer, days: Iterable[str], need: pl.DataFrame, recorded: pl.DataFrame, windows: pl.DataFrame
+) -> set[str]:
+    """Those of the days that read some silver windows, or read rows whose parents are in them.
+
+    That is what a day is to be made from and what it was made from: rows of a window that broke are no longer fed. And
+    it is the day of the window itself, which may never have fed anything; of a table without windows, every day.
+
+    Args:
+        need: What is `needed`.
+        recorded: The `made_from` facts of the answer.
+        windows: Of any tables: `table_name`, `window`.
+    """
+    read = windows.filter(pl.col("table_name").is_in(_tables(answer)))
+    own = {WHOLE if answer.day is None else window[:10] for window in read["window"]}
+    if WHOLE in own:
+        return set(days)
+    resting = pl.concat(facts.select("window", pl.col("rests_on").str.split(",")) for facts in (need, recorded))
+    named = read.select(rests_on=pl.concat_str("table_name", "window", separator="/"))
+    return set(days) & {*own, *resting.explode("rests_on").join(named, on="rests_on", how="semi")["window"]}
+
+
+def _tables(answer: Answer) -> list[str]:
+    """The silver tables that an answer reads, and the parents of their rows."""
+    contracts = [CONTRACTS[read.table] for read in answer.inputs]
+    parents = [CONTRACTS[reference.parent] for contract in contracts for reference in contract.references]
+    return [silver(contract).name for contract in (*contracts, *parents)]
 
 
 def _made_from(facts: pl.DataFrame) -> pl.DataFrame:
@@ -132,6 +162,7 @@ def _made_from(facts: pl.DataFrame) -> pl.DataFrame:
         made_from_name(),
         "at",
         "fingerprint",
+        "rests_on",
     )
 
 

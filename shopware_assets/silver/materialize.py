@@ -15,7 +15,7 @@ from resources.lake import Lake, Overtaken
 from resources.prefetch import prefetch
 from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.contract import Contract, Reference
+from shopware_assets.contracts.contract import Contract, Reference, given, text_of
 from shopware_assets.contracts.tables import bronze, rejected, silver
 from shopware_assets.ledger import LEDGER, LINEAGE, named_window, window_name
 from shopware_assets.transforms.engine import Engine
@@ -142,7 +142,7 @@ class Silver:
                 frame.filter(here) for frame in (accepted, set_aside, superseded, read_rows)
             )
         counts = self._counts(read_rows, accepted, set_aside, superseded, snapshot.markers)
-        return Judged(windows, accepted, set_aside, counts, pl.concat([self._feeds(accepted), views]))
+        return Judged(windows, accepted, set_aside, counts, pl.concat([self._feeds(accepted), views], how="diagonal"))
 
     def _parents(self, reference: Reference) -> pl.LazyFrame:
         """The accepted rows of a parent table, one a key: while a parent moves to another window, both may have it."""
@@ -159,10 +159,14 @@ class Silver:
 
     def _keyed(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         """The rows with `_key`: the values (not the text) of their key columns; without those that lack one."""
-        columns = {column.name: column for column in self.contract.columns}
-        parsed = {f"_key_{name}": (name, columns[name].type) for name in self.contract.key}
-        typed = self.engine.parse(nw.from_native(rows), parsed).to_native()
-        return typed.with_columns(_key=_joined(parsed)).filter(pl.col("_key").is_not_null())
+        types = {column.name: column.type for column in self.contract.columns}
+        derived = {column.name: column.value for column in self.contract.derived if column.name in self.contract.key}
+        parsed = types.keys() if derived else self.contract.key  # a derived value may need any column
+        text = nw.from_native(rows.rename({name: text_of(name) for name in parsed}))
+        typed = self.engine.parse(text, {name: (text_of(name), types[name]) for name in parsed})
+        keyed = typed.with_columns(value.alias(name) for name, value in derived.items()).to_native()
+        named = keyed.with_columns(_key=_joined(self.contract.key)).filter(pl.col("_key").is_not_null())
+        return named.drop(*parsed, *map(given, parsed), *derived).rename({text_of(name): name for name in parsed})
 
     def _rows_of(self, shared: pl.DataFrame, names: list[str], handle: DeltaTable | None) -> pl.LazyFrame:
         """The bronze rows of other windows that have one of the keys."""
@@ -186,14 +190,14 @@ class Silver:
         objects = [*self.contract.partition_columns, *_OBJECT]
         rules = "|".join(reference.rule for reference in self.contract.references)
         waits = pl.col("_reasons").str.contains(rf"\A(?:{rules})(?:,(?:{rules}))*\z") if rules else pl.lit(False)
-        counts = read
+        counts = read.lazy()
         for name, rows in (
             ("accepted", accepted),
             ("rejected", set_aside),
             ("superseded", superseded),
             ("waiting", set_aside.filter(waits)),
         ):
-            found = rows.group_by(objects).agg(pl.len().cast(pl.Int64).alias(name))
+            found = rows.lazy().group_by(objects).agg(pl.len().cast(pl.Int64).alias(name))
             counts = counts.join(found, on=objects, how="left", nulls_equal=True)
         named = counts.select(
             window=named_window(silver(self.contract)),
@@ -202,28 +206,40 @@ class Silver:
             contract=pl.lit(self.contract.fingerprint),
         )
         identity = ["source", "version", "landed_at"]
-        current = markers.select(*identity, "current").unique(identity)
-        return named.join(current, on=identity, how="left").sort("window", *identity)
+        current = markers.lazy().select(*identity, "current").unique(identity)
+        return named.join(current, on=identity, how="left").sort("window", *identity).collect()
 
     def _feeds(self, accepted: pl.DataFrame) -> pl.DataFrame:
-        """What the windows give to gold: a fingerprint of the rows of each day, by each column gold reads days by."""
-        partitions = self.contract.partition_columns
+        """What the windows give to gold: a fingerprint of the rows of each day, by each column gold reads days by.
+
+        Rows that come from other windows of their parents are other facts.
+        """
+        table = silver(self.contract)
+        comes_from = {table.name: (table, table.partition_columns)}
+        for reference in self.contract.references:
+            parent, carried = silver(CONTRACTS[reference.parent]), {c.column: c.name for c in reference.carries}
+            comes_from[parent.name] = parent, tuple(carried[column] for column in parent.partition_columns)
+        windows = {column for _, columns in comes_from.values() for column in columns}
+        rests_on = [
+            pl.concat_str(pl.lit(f"{name}/"), named_window(of, columns)) for name, (of, columns) in comes_from.items()
+        ]
         facts = [
             self.engine.fingerprint(
                 nw.from_native(accepted.lazy().filter(pl.col(column).is_not_null()).with_columns(_day=pl.col(column))),
-                by=[*partitions, "_day"],
+                by=[*sorted(windows), "_day"],
             )
             .to_native()
             .select(
                 "fingerprint",
-                window=named_window(silver(self.contract)),
+                window=named_window(table),
                 kind=pl.lit("feeds"),
                 name=pl.lit(column),
                 at=pl.col("_day").cast(pl.String),
+                rests_on=pl.concat_str(rests_on, separator=",", ignore_nulls=True),
             )
             for column in self.feeds
         ]
-        return pl.concat([_NO_FACTS, *(fact.collect().select(_NO_FACTS.columns) for fact in facts)])
+        return pl.concat([_NO_FACTS, *(fact.collect() for fact in facts)], how="diagonal")
 
     def _views(
         self,
@@ -285,13 +301,12 @@ _NO_FACTS = pl.DataFrame(schema=dict.fromkeys(("window", "kind", "name", "at", "
 
 
 def _with_current(rows: pl.LazyFrame, markers: pl.DataFrame) -> pl.LazyFrame:
-    replaced = (
-        markers.lazy()
-        .filter(~pl.col("current"))
-        .select(_source="source", _version="version", _landed_at="landed_at", _current=pl.lit(False))
+    replaced = markers.filter(~pl.col("current")).select(*(pl.col(name[1:]).alias(name) for name in _OBJECT)).unique()
+    if replaced.is_empty():  # as nearly always, and the join is dear
+        return rows.with_columns(_current=pl.lit(True))
+    return rows.join(replaced.lazy().with_columns(_current=pl.lit(False)), on=_OBJECT, how="left").with_columns(
+        pl.col("_current").fill_null(True)
     )
-    keys = ["_source", "_version", "_landed_at"]
-    return rows.join(replaced.unique(), on=keys, how="left").with_columns(pl.col("_current").fill_null(True))
 
 
 def _joined(columns: Iterable[str]) -> pl.Expr:

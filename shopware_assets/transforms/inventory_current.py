@@ -10,9 +10,10 @@ from shopware_assets.transforms.engine import Engine
 
 
 def _inventory_current(silver: Mapping[str, nw.LazyFrame], engine: Engine) -> nw.LazyFrame:
-    order = ("last_updated", "_landed_at", "_source", "_version", "_line")
-    age = nw.col("last_updated").cum_count(reverse=True).over("product_id", "warehouse_id", order_by=order)
-    return silver["inventory"].with_columns(_age=age).filter(nw.col("_age") == 1)
+    pair = ("product_id", "warehouse_id")
+    newest = silver["inventory"].filter(nw.col("last_updated") == nw.col("last_updated").max().over(*pair))
+    age = nw.col("_line").cum_count(reverse=True).over(*pair, order_by=("_landed_at", "_source", "_version", "_line"))
+    return newest.with_columns(_age=age).filter(nw.col("_age") == 1)  # to rank the ties alone takes less memory
 
 
 INVENTORY_CURRENT = Answer(
@@ -24,6 +25,7 @@ INVENTORY_CURRENT = Answer(
     measures=(
         Measure("product_id", Type.INT, "The product."),
         Measure("warehouse_id", Type.INT, "The warehouse."),
+        Measure("inventory_id", Type.INT, "The stock record of that snapshot."),
         Measure("stock_level", Type.INT, "Pieces in stock at the newest snapshot.", "pieces"),
         Measure("restock_threshold", Type.INT, "At or below this many pieces it is to be ordered again.", "pieces"),
         Measure(

@@ -81,7 +81,7 @@ def rate(part: str, whole: str) -> nw.Expr:
 
 ORDER_KPIS_DAILY = Answer(
     name="order_kpis_daily",
-    description="How the online shop did, day by day. Cancelled ones count only in cancelled_orders.",
+    description="How the online shop did, day by day. Cancelled orders and lines count only in cancelled_orders.",
     grain="one row per day that has an order or a refund",
     key=("order_date",),
     day="order_date",

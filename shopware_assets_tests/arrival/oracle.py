@@ -357,5 +357,13 @@ def _inventory_current(snapshots: list[Row]) -> list[Row]:
     order = ("last_updated", "_landed_at", "_source", "_version", "_line")
     for row in sorted(snapshots, key=lambda row: [row[name] for name in order]):
         newest[row["product_id"], row["warehouse_id"]] = row
-    shown = ("product_id", "warehouse_id", "stock_level", "restock_threshold", "stock_status", "last_updated")
+    shown = (
+        "product_id",
+        "warehouse_id",
+        "inventory_id",
+        "stock_level",
+        "restock_threshold",
+        "stock_status",
+        "last_updated",
+    )
     return [{name: row[name] for name in shown} for row in newest.values()]

@@ -87,7 +87,7 @@ def last_read_wins(patch: pytest.MonkeyPatch) -> None:
 
     def by_reading(rows: nw.LazyFrame, contract: Contract, **others: object) -> object:
         numbered = nw.from_native(rows.to_native().with_row_index("_read"))
-        return split(numbered, dataclasses.replace(contract, newest_by=-nw.col("_read").cast(nw.Int64)), **others)
+        return split(numbered, dataclasses.replace(contract, newest_by=nw.col("_read").cast(nw.Int64)), **others)
 
     patch.setattr(materialize, "split", by_reading)
 

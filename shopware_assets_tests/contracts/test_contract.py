@@ -165,3 +165,11 @@ def test_fingerprint_changes_with_a_rule_of_the_same_name() -> None:
 
     assert with_limit(10).fingerprint == with_limit(10).fingerprint
     assert len({INVENTORY.fingerprint, with_limit(10).fingerprint, with_limit(11).fingerprint}) == 3
+
+
+def test_fingerprint_does_not_change_with_words_about_it() -> None:
+    columns = tuple(dataclasses.replace(c, description="Other words.", unit="other") for c in INVENTORY.columns)
+    reworded = dataclasses.replace(INVENTORY, columns=columns, description="Other words.", owner="team:other")
+    assert reworded.fingerprint == INVENTORY.fingerprint
+    required = dataclasses.replace(INVENTORY, columns=(dataclasses.replace(columns[0], required=False), *columns[1:]))
+    assert required.fingerprint != INVENTORY.fingerprint

@@ -1,42 +1,62 @@
-"""An HTTP proxy in front of S3 that passes every request on and loses some of the replies."""
+"""An HTTP proxy in front of S3 that passes every request on, and loses the first reply to every Delta commit that was made.
+
+deltalake may answer that by making it again in the next version: that reply comes through. It is a process of its own: deltalake looks into the log without letting this one's other threads run.
+"""
 
 import http.client
-from collections.abc import Callable, Iterator
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from threading import Thread
 from typing import Literal
-from urllib.parse import urlparse
 
-Fate = Literal["passed", "dropped", "failed"]
-"""What becomes of a reply: it is passed on; the connection ends instead of it; it says 500."""
+Fate = Literal["dropped", "failed"]
+"""What becomes of a reply: the connection ends instead of it; it says 500."""
 
 
 @dataclass
 class LosingProxy:
-    """Where it listens, whose replies it loses (`fate` of method and path), and what it lost."""
+    """Where it listens and, when it has stopped, the paths of the commits whose replies it lost."""
 
-    endpoint: str = ""
-    fate: Callable[[str, str], Fate] = lambda method, path: "passed"
+    endpoint: str
     lost: list[str] = field(default_factory=list)
-    _lock: Lock = field(default_factory=Lock)
-
-    def decide(self, method: str, path: str, status: int) -> Fate:
-        with self._lock:
-            fate = self.fate(method, path) if status < 300 else "passed"
-            if fate != "passed":
-                self.lost.append(path)
-            return fate
 
 
 @contextmanager
-def losing_proxy(upstream: str) -> Iterator[LosingProxy]:
+def losing_proxy(upstream: str, fate: Fate) -> Iterator[LosingProxy]:
     """The proxy, on a free port of the loopback interface, while the block runs."""
-    proxy, host = LosingProxy(), urlparse(upstream).netloc
+    command = [sys.executable, "-m", __name__, upstream.removeprefix("http://"), fate]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    proxy = LosingProxy(f"http://127.0.0.1:{process.stdout.readline().strip()}")
+    try:
+        yield proxy
+    finally:
+        said, _ = process.communicate()  # closes its stdin, which ends it
+        proxy.lost += said.splitlines()
+
+
+def _serve(host: str, fate: Fate) -> None:
+    """Prints its port, then the path of each lost reply; until stdin ends."""
+    lost: set[bytes] = set()
+
+    def loses(method: str, path: str, body: bytes) -> bool:
+        """Whether this is a commit whose reply was not lost before."""
+        if method != "PUT" or "/_delta_log/" not in path or not path.endswith(".json"):
+            return False
+        found = re.search(rb'"shopware.write_id":"(\w+)"', body)
+        commit = found[1] if found else path.encode()
+        is_new = commit not in lost
+        lost.add(commit)
+        return is_new
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def pass_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -48,16 +68,18 @@ def losing_proxy(upstream: str) -> Iterator[LosingProxy]:
             reply = connection.getresponse()
             content = reply.read()
             connection.close()
-            fate = proxy.decide(self.command, self.path, reply.status)
-            if fate == "dropped":
-                self.close_connection = True
-                return
-            self.send_response_only(500 if fate == "failed" else reply.status)
-            kept = {name: value for name, value in reply.getheaders() if name.lower() != "transfer-encoding"}
+            status, headers = reply.status, dict(reply.getheaders())
+            if status < 300 and loses(self.command, self.path, body):
+                print(self.path, flush=True)
+                if fate == "dropped":
+                    self.close_connection = True
+                    return
+                status, headers, content = 500, {}, b""
             if self.command != "HEAD":
-                content = b"" if fate == "failed" else content
-                kept["Content-Length"] = str(len(content))
-            for name, value in kept.items():
+                headers = {n: v for n, v in headers.items() if n.lower() not in ("transfer-encoding", "content-length")}
+                headers["Content-Length"] = str(len(content))
+            self.send_response_only(status)
+            for name, value in headers.items():
                 self.send_header(name, value)
             with suppress(BrokenPipeError, ConnectionResetError):  # the client has given up
                 self.end_headers()
@@ -70,12 +92,10 @@ def losing_proxy(upstream: str) -> Iterator[LosingProxy]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    proxy.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield proxy
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    Thread(target=server.serve_forever, daemon=True).start()
+    print(server.server_address[1], flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    _serve(*sys.argv[1:])  # type: ignore[arg-type]

@@ -1,0 +1,9 @@
+"""How much of an object is held, looked at or kept, whatever a stranger put into it."""
+
+RECORD_BYTES = 64 << 20  # a longer record is not read
+RECORD_LINES = 1_000  # a CSV record that spans more is an unclosed quote
+TEXT_BYTES = 1 << 20  # of a record that cannot be read, this much is kept
+HEADER_NAMES = 10_000
+HEAD_BYTES = 64 << 10  # what an object is, is told from its beginning
+PART_LINES = 500_000  # lines of a few bytes weigh much more as rows than as text
+STEP_BYTES = 1 << 20  # text is unzipped, and skipped, in such steps

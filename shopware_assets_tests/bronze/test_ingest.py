@@ -1,0 +1,331 @@
+"""Ingesting: what shares a commit, what spoils nothing for the others, and what is known already."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from resources.engine_polars import PolarsEngine
+from resources.lake import Lake
+from resources.landing import Fetched, Gone, Landed, Landing, Unreachable
+from shopware_assets import ledger
+from shopware_assets.bronze import ingest as module
+from shopware_assets.bronze.ingest import Ingestion, Known, ingest, landing_window_of, new_objects
+from shopware_assets.contracts import CONTRACTS
+from shopware_assets.contracts.contract import Contract
+from shopware_assets.contracts.tables import bronze
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+LANDED = datetime(2025, 6, 2, 6, 30, tzinfo=UTC)
+STOCK, ORDERS, PRODUCTS = CONTRACTS["inventory"], CONTRACTS["orders"], CONTRACTS["products"]
+HEADER = "order_id,user_id,status,created_at,returned_at,shipped_at,delivered_at,num_of_item\n"
+
+
+def orders(*ids: str, day: str = "2025-06-01") -> bytes:
+    return (HEADER + "".join(f"{id},u,shipped,{day}T10:00:00,,,,1\n" for id in ids)).encode()
+
+
+class Shelf(Landing):
+    """Landing in memory, a version of each object; what it is told to lose is listed and gone."""
+
+    root = "memory"
+
+    def __init__(self) -> None:
+        self.objects: dict[Landed, bytes | None] = {}
+        self.first_landed: dict[str, datetime] = {}
+        self.fetched: list[str] = []
+
+    def drop(self, key: str, body: bytes | None, version: str = "1", landed_at: datetime = LANDED) -> Landed:
+        landed = Landed(key, version, landed_at, len(body or b""))
+        self.objects[landed] = body
+        return landed
+
+    def pages(self, prefix: str, after: str = "") -> Iterator[list[Landed]]:
+        keys = sorted(landed for landed in self.objects if landed.key.startswith(f"{prefix}/") and landed.key > after)
+        yield from (keys[first : first + 2] for first in range(0, len(keys), 2))
+
+    def fetch(self, landed: Landed) -> Fetched:
+        self.fetched.append(landed.key)
+        body = self.objects[landed]
+        if body is None:
+            raise Gone(landed.key)
+        return Fetched(self.first_landed.get(landed.key, landed.landed_at), iter([body[:70], body[70:]]))
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(str(tmp_path))
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+def take(lake: Lake, shelf: Shelf, *objects: Landed, contract: Contract = ORDERS) -> Ingestion:
+    return ingest(lake, shelf, contract, objects or list(shelf.objects), engine=PolarsEngine(), start=START)
+
+
+def rows(lake: Lake, contract: Contract = ORDERS) -> list[tuple[str, int]]:
+    """Source and line of each row, markers included."""
+    return lake.scan(bronze(contract)).select("_source", "_line").collect().sort("_source", "_line").rows()
+
+
+def outcomes(lake: Lake) -> dict[str, str]:
+    return dict(ledger.markers(lake, ORDERS).select("source", "outcome").iter_rows())
+
+
+# --- commits ----------------------------------------------------------------------------------------------------------
+
+
+def test_many_objects_share_a_commit(lake: Lake, shelf: Shelf) -> None:
+    shelf.drop("shop/orders/a", orders("1", "2"))
+    shelf.drop("shop/orders/b", orders("3", day="2025-05-07"))
+    shelf.drop("shop/orders/c", b"")
+    done = take(lake, shelf)
+    assert (done.outcomes, done.rows, done.windows) == ({"ingested": 2, "empty": 1}, 3, {"2025-06-01", "2025-05-07"})
+    expected = [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("c", 0)]
+    assert rows(lake) == [(f"shop/orders/{name}", line) for name, line in expected]
+    assert lake.version(bronze(ORDERS)) == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "commits"),
+    [("_COMMIT_OBJECTS", 2, 3), ("_COMMIT_OBJECTS", 1, 5), ("_COMMIT_BYTES", 250, 3), ("_COMMIT_BYTES", 1, 5)],
+)
+def test_a_commit_has_its_limits_and_splits_no_object(
+    lake: Lake, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, setting: str, value: int, commits: int
+) -> None:
+    monkeypatch.setattr(module, setting, value)
+    for name in "abcde":
+        body = orders(name)
+        assert 83 < len(body) <= 125, "two of them are at most 250 bytes, three are more"
+        shelf.drop(f"shop/orders/{name}", body)
+    assert take(lake, shelf).outcomes == {"ingested": 5}
+    assert lake.version(bronze(ORDERS)) == commits
+    assert len(rows(lake)) == 10
+
+
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_rows_are_the_same_however_many_are_filed_together(
+    lake: Lake, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(module, "_BATCH_ROWS", batch)
+    shelf.drop("shop/orders/a", orders(*map(str, range(9))))
+    shelf.drop("shop/orders/b", orders("x", day="2025-05-07"))
+    assert take(lake, shelf).windows == {"2025-06-01", "2025-05-07"}
+    assert len(rows(lake)) == 12
+    marker = ledger.markers(lake, ORDERS).filter(source="shop/orders/a")
+    assert marker.select("rows", "windows").row(0) == (9, [{"window": "2025-06-01", "rows": 9}])
+
+
+def test_what_was_ingested_is_not_read_again(lake: Lake, shelf: Shelf) -> None:
+    a = shelf.drop("shop/orders/a", orders("1"))
+    take(lake, shelf)
+    b = shelf.drop("shop/orders/b", orders("2"))
+    shelf.fetched.clear()
+    assert take(lake, shelf, a, b, a, b).outcomes == {"ingested": 1}
+    assert shelf.fetched == ["shop/orders/b"]
+    assert take(lake, shelf).outcomes == {}
+    assert lake.version(bronze(ORDERS)) == 2, "nothing to add is no commit"
+    take(lake, shelf, shelf.drop("shop/orders/a", orders("1"), "2", LANDED + timedelta(hours=1)))
+    assert rows(lake).count(("shop/orders/a", 1)) == 2, "a new version is"
+
+
+# --- objects that spoil nothing ---------------------------------------------------------------------------------------
+
+
+def test_an_object_that_is_gone_leaves_a_marker_alone(lake: Lake, shelf: Shelf) -> None:
+    shelf.drop("shop/orders/a", orders("1"))
+    gone = shelf.drop("shop/orders/b", None)
+    shelf.drop("shop/orders/c", orders("3"))
+    done = take(lake, shelf)
+    assert (done.outcomes, done.rows) == ({"ingested": 2, "gone": 1}, 2)
+    assert outcomes(lake)["shop/orders/b"] == "gone"
+    assert [line for source, line in rows(lake) if source == "shop/orders/b"] == [0]
+    shelf.objects[gone] = orders("2")
+    assert take(lake, shelf).outcomes == {"ingested": 1}, "it has come back"
+    assert rows(lake).count(("shop/orders/b", 1)) == 1
+
+
+@pytest.mark.parametrize("batch", [1, 100], ids=["some rows handed on", "none"])
+@pytest.mark.parametrize("why", ["unreadable", "gone"])
+def test_an_object_that_fails_halfway_leaves_none_of_its_rows(
+    lake: Lake, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, batch: int, why: str
+) -> None:
+    read = module.read_records
+
+    def breaks_off(chunks: Any, *rest: Any) -> Iterator[pl.DataFrame]:
+        for part in read(chunks, *rest):
+            if "bad" in part["order_id"].to_list():
+                yield part
+                raise module.Unreadable("It ends too early.") if why == "unreadable" else Gone("b")
+            yield part
+
+    monkeypatch.setattr(module, "read_records", breaks_off)
+    monkeypatch.setattr(module, "_BATCH_ROWS", batch)
+    for name, body in {"a": orders("1"), "b": orders("bad", "2"), "c": orders("3")}.items():
+        shelf.drop(f"shop/orders/{name}", body)
+    done = take(lake, shelf)
+    assert done.outcomes == {"ingested": 2, why: 1}
+    of_b = lake.scan(bronze(ORDERS)).filter(pl.col("_source") == "shop/orders/b").collect().sort("_line")
+    assert of_b["order_id"].to_list() == [None] * of_b.height
+    assert of_b["_corrupt"].to_list() == ([None, "It ends too early."] if why == "unreadable" else [None])
+    assert json.loads(of_b["_marker"][0])["rows"] == (1 if why == "unreadable" else 0)
+    assert lake.version(bronze(ORDERS)) == 1, "all in one commit"
+
+
+def test_what_breaks_of_ours_leaves_nothing(lake: Lake, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "file_under_window", lambda *args, **kwargs: 1 / 0)
+    shelf.drop("shop/orders/a", orders("1"))
+    with pytest.raises(Exception, match="division by zero"):
+        take(lake, shelf)
+    assert rows(lake) == []
+
+
+# --- what is known ----------------------------------------------------------------------------------------------------
+
+
+def known(*versions: tuple[str, str, datetime]) -> Known:
+    return Known(pl.DataFrame(versions, schema=["source", "version", "landed_at"], orient="row"))
+
+
+NOON = LANDED.replace(hour=12)
+
+
+@pytest.mark.parametrize(
+    ("landed", "has", "holds"),
+    [
+        (Landed("a", "2", NOON, 1), True, True),
+        (Landed("a", "1", LANDED, 1), True, True),  # the listing is behind
+        (Landed("a", "3", NOON, 1), False, False),
+        (Landed("b", "2", NOON, 1), False, False),
+        (Landed("a", "2", NOON + timedelta(days=90), 1), True, False),  # back from the archive
+        (Landed("a", "1", NOON + timedelta(days=90), 1), False, False),  # an old version sent again: the newest now
+    ],
+)
+def test_what_bronze_holds(landed: Landed, has: bool, holds: bool) -> None:
+    bronze_has = known(("a", "2", NOON), ("a", "1", LANDED))
+    assert bronze_has.has(landed) is has
+    assert bronze_has.holds(landed, landed.landed_at) is holds
+
+
+def test_new_objects_come_page_by_page(shelf: Shelf) -> None:
+    objects = [shelf.drop(f"shop/orders/{name}", b"") for name in "abcde"]
+    shelf.drop("shop/orders_old/x", b"")
+    have = known(*((o.key, o.version, o.landed_at) for o in objects[:3]))
+    assert list(new_objects(shelf, have, ORDERS)) == [
+        ([], "shop/orders/b"),
+        ([objects[3]], "shop/orders/d"),
+        ([objects[4]], "shop/orders/e"),
+    ]
+    assert list(new_objects(shelf, have, ORDERS, "shop/orders/d")) == [([objects[4]], "shop/orders/e")]
+
+
+@pytest.mark.parametrize(("key", "day"), [("2025-05-07.csv", 7), ("2025-06-03.csv", 2), ("x.csv", 2)])
+def test_a_landing_window_is_at_most_the_newest_there_is(key: str, day: int) -> None:
+    landed = Landed(f"shop/orders/{key}", "1", LANDED, 1)
+    last = datetime(2025, 6, 2, tzinfo=UTC)
+    assert landing_window_of(landed, ORDERS, START, last) == datetime(2025, 5 if day == 7 else 6, day, tzinfo=UTC)
+
+
+# --- windows on disk --------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_filed_under_their_event_and_markers_under_none(lake: Lake, shelf: Shelf) -> None:
+    """An event that cannot be believed counts for where its object landed."""
+    events = {"1": 1748781000, "2": 1735689599, "3": 1748932201, "4": "soon"}  # 12:30 on 1 June; before 2025; too late
+    body = "".join(json.dumps({"inventory_id": id, "last_updated": at}) + "\n" for id, at in events.items())
+    shelf.drop("inventory/2025-06-02/05.jsonl", body.encode())
+    take(lake, shelf, contract=STOCK)
+    filed = lake.scan(bronze(STOCK)).select("inventory_id", "last_updated_date", "last_updated_hour").collect()
+    assert {id: (str(day), hour) for id, day, hour in filed.iter_rows()} == {
+        None: ("None", None),
+        "1": ("2025-06-01", 12),
+        "2": ("2025-06-02", 5),
+        "3": ("2025-06-02", 5),
+        "4": ("2025-06-02", 5),
+    }
+
+
+def test_a_reference_table_has_no_windows(lake: Lake, shelf: Shelf) -> None:
+    shelf.drop("shop/products/p.csv", b"id,sku,name\n1,s,n\n")
+    assert take(lake, shelf, contract=PRODUCTS).windows == {"all"}
+    assert rows(lake, PRODUCTS) == [("shop/products/p.csv", 0), ("shop/products/p.csv", 1)]
+
+
+# --- objects that cannot be reached -----------------------------------------------------------------------------------
+
+
+class Frozen(Shelf):
+    """Landing whose objects named in `frozen` can be listed and not read, at once or after their first chunk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen: dict[str, int] = {}
+
+    def fetch(self, landed: Landed) -> Fetched:
+        landed_at, chunks = super().fetch(landed)
+        if landed.key not in self.frozen:
+            return Fetched(landed_at, chunks)
+
+        def cut() -> Iterator[bytes]:
+            yield from islice(chunks, self.frozen[landed.key])
+            raise Unreachable("It is in GLACIER.")
+
+        return Fetched(landed_at, cut())
+
+
+@pytest.mark.parametrize("batch", [1, 100_000])
+@pytest.mark.parametrize("chunks", [0, 1])
+def test_an_object_that_cannot_be_reached_stops_no_other(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, batch: int, chunks: int
+) -> None:
+    monkeypatch.setattr(module, "_BATCH_ROWS", batch)
+    shelf = Frozen()
+    for name in "abc":
+        shelf.drop(f"shop/orders/{name}", orders(*(f"{name}{number}" for number in range(3))))
+    shelf.frozen = {"shop/orders/b": chunks}
+    done = take(lake, shelf)
+    assert (done.outcomes, done.unreachable) == ({"ingested": 2}, {"shop/orders/b": "It is in GLACIER."})
+    assert outcomes(lake) == {"shop/orders/a": "ingested", "shop/orders/c": "ingested"}, "and it stays new"
+    before = lake.version(bronze(ORDERS))
+    assert take(lake, shelf).unreachable == done.unreachable
+    assert lake.version(bronze(ORDERS)) == before, "nothing to add is no commit"
+    shelf.frozen.clear()
+    assert take(lake, shelf).outcomes == {"ingested": 1}
+    assert len(rows(lake)) == 12
+
+
+def test_one_that_is_back_from_the_archive_is_known_after_one_look(lake: Lake, shelf: Shelf) -> None:
+    key, later = "shop/orders/a", LANDED + timedelta(days=9)
+    shelf.drop(key, orders("1"))
+    shelf.drop(key, orders("1", "2"), "2", LANDED + timedelta(hours=1))
+    take(lake, shelf)
+    shelf.objects.clear()
+    back = shelf.drop(key, orders("1"), "1", later)  # the older version, which says when it landed first
+    shelf.first_landed[key] = LANDED
+    before = rows(lake)
+    assert take(lake, shelf).outcomes == {"known": 1}
+    assert sorted(rows(lake)) == sorted([*before, (key, 0)]), "no row twice"
+    assert not [new for page, _ in new_objects(shelf, Known(ledger.ingested(lake, ORDERS)), ORDERS) for new in page]
+    assert take(lake, shelf, back).outcomes == {}
+    current = ledger.markers(lake, ORDERS).filter(pl.col("current") & (pl.col("rows") > 0))
+    assert current.select("version", "rows").rows() == [("2", 2)], "what is current stays so"
+
+
+@pytest.mark.parametrize("limit", ["_BATCH_ROWS", "_BATCH_BYTES"])
+def test_batches_are_bounded(lake: Lake, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    flushed: list[int] = []
+    flush = module._Batches.flush
+    monkeypatch.setattr(module._Batches, "flush", lambda self: (flushed.append(self._rows), flush(self))[1])
+    monkeypatch.setattr(module, limit, 1)
+    shelf.drop("shop/orders/a", orders("1", "2"))
+    shelf.drop("shop/orders/b", orders("3"))
+    take(lake, shelf)
+    assert flushed == [2, 1, 0], "each part by itself"
