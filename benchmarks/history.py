@@ -1,6 +1,6 @@
 """What grows with history and what must not: a gold day, a sensor's tick, loading the definitions.
 
-Each function is run in a process of its own by `bench.py`, as `python benchmarks/history.py NAME ARGS`, and prints JSON:
+Each function is run by `bench.py` in a process of its own, `python benchmarks/history.py NAME ARGS`, and prints JSON:
 seconds, and peak memory in bytes where it matters.
 """
 

@@ -1,4 +1,5 @@
 """Arrival: whatever the order in which objects are ingested and whatever is killed, the final tables are the same.
 
-`world` has the objects, `oracle` works out from them what the tables must be, `history` does things to a lake in any order.
+`world` has the objects, `oracle` works out from them what the tables must be, `history` does things to a lake in any
+order.
 """

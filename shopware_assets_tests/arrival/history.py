@@ -1,4 +1,4 @@
-"""What can happen to a lake: objects are ingested, windows are made, runs are killed, all settles. And what it then holds.
+"""What can happen to a lake: objects are ingested, windows made, runs killed, all settles. And what it then holds.
 
 Drives the functions that the assets call, without Dagster. What should be in the tables is the oracle's affair.
 """

@@ -1,6 +1,7 @@
-"""What the tables must be, worked out from the objects alone: by slow, plain Python from feeds.md, metrics.md and the design's laws.
+"""What the tables must be, worked out from the objects alone, in slow, plain Python, from the definitions.
 
-Nothing here imports the product. It takes the whole set of objects, in no order, and knows no windows that are made, only rows.
+Nothing here imports the product. It takes the whole set of objects, in no order, and knows no windows that are made,
+only rows.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The order, grouping and repetition in which objects are ingested, partial healing and kills never change the tables."""
+"""The order, grouping and repetition of ingested objects, partial healing and kills never change the tables."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +41,8 @@ class Step:
     """One thing that happens, and the commit at which it is killed, if it is (before or after that is made).
 
     `arrive`: that many of the objects that are next, and some that may have come before. `make`: these windows of a
-    table, stale or not. `heal`: of what is stale, the tables with these numbers. `settle`: what is stale, until nothing is.
+    table, stale or not. `heal`: of what is stale, the tables with these numbers. `settle`: what is stale, until
+    nothing is.
     """
 
     arrive: int = 0

@@ -1,7 +1,7 @@
 """A small world of landed objects that contains every way in which rows meet, and more of them drawn from a seed.
 
-Belongs here: objects, as a source would drop them, and a landing that holds them in memory. What must become of them is worked out
-elsewhere. Times are days of March 2025: "02T10" is ten o'clock on the second.
+Belongs here: objects, as a source would drop them, and a landing that holds them in memory. What must become of them
+is worked out elsewhere. Times are days of March 2025: "02T10" is ten o'clock on the second.
 """
 
 import csv
@@ -42,7 +42,7 @@ Record = Mapping[str, str]
 
 @dataclass(frozen=True, eq=False)
 class Drop:
-    """A version of an object. A record that is a text alone cannot be read; nor can anything in an object that is a picture."""
+    """A version of an object. A record that is a text alone cannot be read, nor can anything in a picture."""
 
     table: str
     name: str
@@ -171,7 +171,7 @@ def drop(
 def base() -> list[Drop]:
     """Every case once: see the comments."""
     return [
-        # A product whose category is corrected; one without a brand (a warning); one that is only right the second time.
+        # A product whose category is corrected; one without a brand (a warning); one only right the second time.
         drop(
             *("products", "2025-03-01.csv", "01T06"),
             *(product("p1"), product("p2", "", brand=""), product("p3", cost="-1"), product("p6", "Hats")),
@@ -205,7 +205,7 @@ def base() -> list[Drop]:
             order("o5", "03T09", items="0"),
         ),
         drop("orders", "part-5.csv", "03T15"),  # a header alone
-        # Lines before their orders and products, of an order that never comes, of a product that comes late, broken too.
+        # Lines before their orders and products, of an order that never comes, of a product that comes late, broken.
         drop(
             *("order_items", "2025-03-01.csv", "01T07", line("l1", "o1", "p1", "01T10")),
             *(line("l2", "o1", "p2", "01T23"), line("l3", "o2", "p1", "01T11"), line("l4", "o99", "p1", "01T10")),

@@ -543,7 +543,7 @@ def test_a_store_that_refuses_a_second_create_is_taken(lake: Lake) -> None:
 
 @contextmanager
 def forgetful_store(second_create: int) -> Iterator[str]:
-    """An S3 with one empty bucket that answers every PUT with 200, but a second one of the same key with this status."""
+    """An S3 with one empty bucket that answers PUTs with 200, but a second one of the same key with this status."""
     put: set[str] = set()
 
     class Handler(BaseHTTPRequestHandler):

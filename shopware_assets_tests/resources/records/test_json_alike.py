@@ -101,7 +101,8 @@ def test_fractions_print_as_polars_prints_their_doubles():
         for _ in range(50_000)
     ]
     lines = [
-        f'{{"a": {source.choice(["", "-"])}{number}.{source.choice("0123456789") * (number % 6)}{source.randrange(10)}}}'
+        f'{{"a": {source.choice(["", "-"])}{number}.{source.choice("0123456789") * (number % 6)}'
+        f"{source.randrange(10)}}}"
         for number in whole
     ]
     frame, others = read_alike(pl.Series(lines), ["a"])
