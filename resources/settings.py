@@ -168,7 +168,9 @@ def prepare_home(settings: Settings) -> Path:
             "config": {"base_dir": str(dagster_home)},
         }
         config = {"storage": {"custom": storage}, **_DAGSTER}
-        (dagster_home / "dagster.yaml").write_text(json.dumps(config, indent=2))  # JSON is YAML
+        staged = dagster_home / f"dagster.yaml.{os.getpid()}"
+        staged.write_text(json.dumps(config, indent=2))  # JSON is YAML
+        staged.replace(dagster_home / "dagster.yaml")  # which others may be reading
     except OSError as error:
         raise Misconfigured(
             f"SHOPWARE_HOME is {str(settings.home)!r}, which cannot be written to: {error.strerror}."

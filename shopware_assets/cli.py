@@ -163,8 +163,9 @@ def settle() -> None:
             with dg.DagsterInstance.from_config(str(home)) as instance, _progress() as progress:
                 settled = settle_all(job, instance, watch, resources["notifications"], progress)
         except OperationalError as error:
-            why = f"where Dagster cannot write: {error.orig}. Is its disk full?"
-            raise _fail(f"SHOPWARE_HOME is {str(settings.home)!r}, {why}", 1) from None
+            raise _fail(
+                f"SHOPWARE_HOME is {str(settings.home)!r}, where Dagster cannot write: {error.orig}.", 1
+            ) from None
         for line in report.after_settling(lake, settings.reject_threshold):
             _say(line)
         if settled.undone:

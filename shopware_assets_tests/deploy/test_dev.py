@@ -72,7 +72,7 @@ def test_it_comes_up_alone_and_stops_as_a_whole(brood, home: Path) -> None:
     assert stand_ins.client("dynamodb", settings["AWS_ENDPOINT_URL_DYNAMODB"]).list_tables()["TableNames"] == []
 
     second = start(brood, home, TICKING)
-    said, _ = second.communicate(timeout=30)
+    said, _ = second.communicate(timeout=60)
     assert (second.returncode, said.count("\n")) == (1, 1)
     assert f"it is running on {home} already" in said
     assert (home / "dev.json").exists()
@@ -81,7 +81,7 @@ def test_it_comes_up_alone_and_stops_as_a_whole(brood, home: Path) -> None:
     process.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)  # somebody impatient changes nothing
-    rest, _ = process.communicate(timeout=20)
+    rest, _ = process.communicate(timeout=60)
     assert time.monotonic() - stopping < 10
     assert process.returncode == 0
     assert rest.endswith("Stopped: nothing is left running.\n")
@@ -106,7 +106,7 @@ def test_killed_it_leaves_no_process_and_starts_again_with_what_was_landed(brood
 
     (weed,) = brood.pids("weed")  # a stand-in that ends is like a part that ends
     os.kill(weed, signal.SIGKILL)
-    said, _ = process.communicate(timeout=20)
+    said, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "make dev: seaweedfs ended with code 137" in said
     assert not brood.pids()
@@ -119,7 +119,7 @@ def test_it_stops_as_a_whole_while_it_starts(brood, home: Path) -> None:
     while not brood.pids("weed") and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=20)
+    rest, _ = process.communicate(timeout=60)
     assert (process.returncode, rest) == (0, "Stopped: nothing is left running.\n")
     assert not brood.pids()
 
@@ -155,6 +155,6 @@ def test_a_taken_port_is_said_before_anything_starts(brood, home: Path) -> None:
 )
 def test_a_mistyped_setting_is_said_in_one_line(brood, home: Path, setting: str, value: str) -> None:
     process = start(brood, home, TICKING, **{setting: value})
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=60)
     assert (process.returncode, said.count("\n")) == (1, 1)
     assert f"{setting} is '{value}'" in said
