@@ -78,6 +78,8 @@ def main() -> int:
     for number in _STOPPING:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _interrupt)
+    signal.signal(signal.SIGALRM, _interrupt)
+    sys.unraisablehook = _interrupt_again
     try:
         settings = read_settings()
         port = _port(os.environ.get("SHOPWARE_PORT", "3000"))
@@ -238,6 +240,14 @@ def _interrupt(number: int, frame: object) -> NoReturn:
     for again in _STOPPING:
         signal.signal(again, signal.SIG_IGN)  # stopping takes some seconds, and is not to be cut short
     raise KeyboardInterrupt
+
+
+def _interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
+    """Python drops what is raised while it collects garbage: an interrupt is raised again a moment later."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _say(text: str) -> None:

@@ -158,3 +158,35 @@ def test_a_mistyped_setting_is_said_in_one_line(brood, home: Path, setting: str,
     said, _ = process.communicate(timeout=60)
     assert (process.returncode, said.count("\n")) == (1, 1)
     assert f"{setting} is '{value}'" in said
+
+
+INTERRUPTED = """
+import signal, sys, time, weakref
+from deploy import dev
+
+class Thing:
+    pass
+
+def run(*_):
+    thing = Thing()
+    watched = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+    del thing
+    time.sleep({seconds})
+
+dev.run = run
+{mutant}
+sys.exit(dev.main())
+"""
+
+
+@pytest.mark.parametrize(("mutant", "code"), [("", 0), ("dev._interrupt_again = sys.__unraisablehook__", None)])
+def test_an_interrupt_that_meets_the_collection_of_garbage_is_not_lost(
+    home: Path, mutant: str, code: int | None
+) -> None:
+    """The control is one that lets Python drop it, as it does with what is raised there."""
+    script = INTERRUPTED.format(seconds=60 if code == 0 else 1, mutant=mutant)
+    env = {**stand_ins.environment(), "SHOPWARE_HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=env, cwd=dev.ROOT, capture_output=True, text=True, timeout=50
+    )
+    assert ("Stopped: nothing is left running." in done.stdout) is (code == 0), done.stderr
