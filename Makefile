@@ -41,6 +41,7 @@ clean: ## removes caches and generated data (not .shopware, which is yours)
 
 # A venv of its own, or a folder of its own where Python has pip but no venv: neither minds a system that manages itself.
 .bootstrap/bin/uv:
-	python3 -m venv .bootstrap && .bootstrap/bin/python -m pip install --quiet uv==$(UV_VERSION) \
+	@echo "Installing uv $(UV_VERSION) into .bootstrap (there is none here), then the packages: 3 GB, some minutes"
+	@python3 -m venv .bootstrap && .bootstrap/bin/python -m pip install --quiet uv==$(UV_VERSION) \
 	|| python3 -m pip install --quiet --target .bootstrap uv==$(UV_VERSION) \
 	|| { echo "This Python can install nothing: apt-get install python3-venv, or install uv." >&2; exit 1; }

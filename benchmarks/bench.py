@@ -179,7 +179,7 @@ def memory(options: Options) -> str:
 
 
 def history(options: Options) -> str:
-    """What grows with history and what must not (see history.py)."""
+    """What grows with history and what must not (see history.py), and loading the definitions."""
 
     def run(*words: str) -> dict[str, float]:
         command = [sys.executable, str(Path(__file__).with_name("history.py")), *words]
@@ -187,7 +187,8 @@ def history(options: Options) -> str:
 
     month, year = run("gold_day", "30", "300"), run("gold_day", "365", "300")
     tick = run("tick", "50000")
-    load = statistics.median(run("definitions")["seconds"] for _ in range(options.runs))
+    loading = [sys.executable, "-c", "import shopware_assets.definitions"]
+    load = statistics.median(measure(loading).wall for _ in range(options.runs))
     rows = (
         ("gold of one day, 30 days of history", f"{month['seconds']:.3f} s", ""),
         ("gold of one day, 365 days of history", f"{year['seconds']:.3f} s", ""),

@@ -1,4 +1,4 @@
-"""What grows with history and what must not: a gold day, a sensor's tick, loading the definitions.
+"""What grows with history and what must not: a gold day, a sensor's tick.
 
 Each function is run by `bench.py` in a process of its own, `python benchmarks/history.py NAME ARGS`, and prints JSON:
 seconds, and peak memory in bytes where it matters.
@@ -7,6 +7,7 @@ seconds, and peak memory in bytes where it matters.
 import json
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +25,7 @@ from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract
 from shopware_assets.gold.materialize import Gold
 from shopware_assets.silver.materialize import Silver
-from shopware_assets.transforms import ANSWERS, feeds
+from shopware_assets.transforms import ANSWERS, days_read
 from simulator import simulate
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
@@ -51,7 +52,7 @@ def gold_day(days: str, rows: str) -> dict[str, float]:
         for name in ("products", "orders", "order_items"):
             contract = CONTRACTS[name]
             windows = _ingest(lake, landing, contract)
-            silver = Silver(lake, contract, ENGINE, START, feeds(name))
+            silver = Silver(lake, contract, ENGINE, START, days_read(name))
             grain = contract.grain if contract.event_time else None
             for _ in silver.materialize([grain.parse(w) for w in sorted(windows)] if grain else [None]):
                 pass
@@ -67,49 +68,46 @@ def gold_day(days: str, rows: str) -> dict[str, float]:
         return {"seconds": statistics.median(seconds)}
 
 
+def landed_objects(objects: str) -> dict[str, float]:
+    """Lands and ingests so many objects of a row, once."""
+    contract = CONTRACTS["inventory"]
+    home = _home_of(objects)
+    lake, landing = Lake(f"{home}/lake"), FolderLanding(f"{home}/landing")
+    for number in range(int(objects)):
+        at = START + timedelta(hours=number % 24)
+        row = {
+            "inventory_id": number,
+            "product_id": 1,
+            "warehouse_id": 1,
+            "stock_level": 1,
+            "last_updated": at.timestamp(),
+        }
+        landing.put(f"inventory/{number % 500}/{number}.jsonl", json.dumps(row).encode())
+    _ingest(lake, landing, contract)
+    (home / "done").touch()
+    return {}
+
+
 def tick(objects: str) -> dict[str, float]:
     """A landing sensor's tick over so many objects, all ingested: seconds and peak memory."""
     from sensors.landing import ingestions, look
     from shopware_assets.partitions import Partitions
 
-    contract = CONTRACTS["inventory"]
-    home = Path(__file__).with_name("data") / f"tick-{objects}"
+    home = _home_of(objects)
+    if not (home / "done").exists():  # in a process of its own: making them takes more memory than the tick does
+        subprocess.run([sys.executable, __file__, "landed_objects", objects], check=True, stdout=subprocess.DEVNULL)
     lake, landing = Lake(f"{home}/lake"), FolderLanding(f"{home}/landing")
-    if not (home / "done").exists():
-        for number in range(int(objects)):
-            at = START + timedelta(hours=number % 24)
-            row = {
-                "inventory_id": number,
-                "product_id": 1,
-                "warehouse_id": 1,
-                "stock_level": 1,
-                "last_updated": at.timestamp(),
-            }
-            landing.put(f"inventory/{number % 500}/{number}.jsonl", json.dumps(row).encode())
-        _ingest(lake, landing, contract)
-        (home / "done").touch()
-        return tick_in_new_process(objects)
     begun = time.perf_counter()
-    found = look(lake, landing, [contract], "", seconds=60)
+    found = look(lake, landing, [CONTRACTS["inventory"]], "", seconds=60)
     assert not list(ingestions(found.new, Partitions(START), START))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"seconds": time.perf_counter() - begun, "peak": peak}
 
 
-def tick_in_new_process(objects: str) -> dict[str, float]:
-    """The tick alone, without the memory that making the objects took."""
-    import subprocess
-
-    return json.loads(subprocess.check_output([sys.executable, __file__, "tick", objects]))
-
-
-def definitions() -> dict[str, float]:
-    """Loading the definitions in a new process: seconds."""
-    begun = time.perf_counter()
-    import shopware_assets.definitions  # noqa: F401
-
-    return {"seconds": time.perf_counter() - begun}
+def _home_of(objects: str) -> Path:
+    return Path(__file__).with_name("data") / f"tick-{objects}"
 
 
 if __name__ == "__main__":
-    print(json.dumps({"gold_day": gold_day, "tick": tick, "definitions": definitions}[sys.argv[1]](*sys.argv[2:])))
+    what = {work.__name__: work for work in (gold_day, landed_objects, tick)}
+    print(json.dumps(what[sys.argv[1]](*sys.argv[2:])))

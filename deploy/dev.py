@@ -8,7 +8,6 @@ print is in `<home>/logs`.
 import fcntl
 import http.client
 import json
-import os
 import signal
 import sys
 import sysconfig
@@ -82,11 +81,11 @@ def main() -> int:
     sys.unraisablehook = _interrupt_again
     try:
         settings = read_settings()
-        port = _port(os.environ.get("SHOPWARE_PORT", "3000"))
         dagster_home = prepare_home(settings)
         lake = Lake(settings.lake_url, storage_options(settings.lake_url))
         begin = partial(_begin_afresh, lake, dagster_home)
-        run(settings.home.absolute(), parts(port), {"DAGSTER_HOME": str(dagster_home)}, begin)
+        end = partial(_end_runs, dagster_home)
+        run(settings.home.absolute(), parts(settings.port), {"DAGSTER_HOME": str(dagster_home)}, begin, end)
     except KeyboardInterrupt:
         print("Stopped: nothing is left running.")
         return 0
@@ -97,21 +96,34 @@ def main() -> int:
 
 def _begin_afresh(lake: Lake, dagster_home: Path) -> None:
     """Clears what the last one left: runs it was killed in, and what it served, which moto forgot when it ended."""
-    with DagsterInstance.from_config(str(dagster_home)) as instance:
-        bury_dead_runs(instance, daemon_is_down=True)
+    _end_runs(dagster_home)
     for served in SERVED.values():
         forget(lake, served.table)
 
 
+def _end_runs(dagster_home: Path) -> None:
+    """Nobody goes on with them: a settling would wait."""
+    with DagsterInstance.from_config(str(dagster_home)) as instance:
+        bury_dead_runs(instance, daemon_is_down=True)
+
+
+def _nothing() -> None:
+    pass
+
+
 def run(
-    home: Path, parts: Sequence[Part], env: Mapping[str, str], begin: Callable[[], None] = lambda: None
+    home: Path,
+    parts: Sequence[Part],
+    env: Mapping[str, str],
+    begin: Callable[[], None] = _nothing,
+    end: Callable[[], None] = _nothing,
 ) -> NoReturn:
     """Starts the stand-ins and `parts`, which get `env` and the stand-ins' settings, and shows what the parts print.
 
-    `begin` is called first, when it is certain that no other runs on this home.
+    `begin` is called first, when it is certain that no other runs on this home, and `end` when all have ended.
 
     Raises:
-        Stopped: Another runs on this home, a port is taken, a part is not up within 120 s, or a child has ended.
+        Stopped: Another runs on this home, a port is taken, a part is not up within 300 s, or a child has ended.
         NotStarted, Unavailable: From the stand-ins.
     """
     with _alone(home), ExitStack() as stack:
@@ -120,6 +132,7 @@ def run(
                 raise Stopped(f"port {part.port} is taken; choose another one: SHOPWARE_PORT={part.port + 1} make dev")
         _say(f"Starting on {home} (Ctrl-C stops everything)")
         begin()
+        stack.callback(end)
         s3 = stack.enter_context(seaweedfs(home / "seaweedfs"))
         aws = stack.enter_context(moto_server(home / "logs"))
         settings = _furnish(s3, aws)
@@ -164,10 +177,10 @@ def _furnish(s3: Server, aws: Server) -> dict[str, str]:
 
 
 def _watch(
-    quiet: Sequence[Child], shown: Sequence[Child], until: Callable[[], bool] | None = None, seconds: float = 120
+    quiet: Sequence[Child], shown: Sequence[Child], until: Callable[[], bool] | None = None, seconds: float = 300
 ) -> None:
     """Prints what `shown` write, until `until` (or for ever); raises when one of all has ended."""
-    deadline = time.monotonic() + seconds
+    begun = told = time.monotonic()
     while not (until and until()):
         for child in shown:
             for line in child.new_lines():
@@ -179,8 +192,11 @@ def _watch(
                     f"{child.name} ended with code {child.exit_code}; its last lines ({child.log} has all):\n"
                     f"{child.last_lines()}"
                 )
-        if until and time.monotonic() > deadline:
+        if until and time.monotonic() - begun > seconds:
             raise Stopped(f"{shown[-1].name} does not answer after {seconds:g} s; see {shown[-1].log}")
+        if until and time.monotonic() - told > 15:
+            told = time.monotonic()
+            _say(f"{shown[-1].name} is still starting ({told - begun:.0f} s)")
         time.sleep(0.2)
 
 
@@ -202,8 +218,10 @@ def _welcome(home: Path, parts: Sequence[Part], settings: Mapping[str, str]) -> 
         f"landing   {settings['SHOPWARE_LANDING']} at {settings['AWS_ENDPOINT_URL_S3']}",
         f"alerts    SQS queue {ALERTS} at {aws}",
         f"lookups   DynamoDB at {aws} (in memory)",
+        f"keys      AWS_ACCESS_KEY_ID={settings['AWS_ACCESS_KEY_ID']}, "
+        f"AWS_SECRET_ACCESS_KEY={settings['AWS_SECRET_ACCESS_KEY']}, any region",
         f"home      {home}",
-        "beside    uv run shopware --help",
+        f"beside    {Path(sysconfig.get_path('scripts')) / 'shopware'} --help",
     ]
     rule = "─" * max(map(len, lines))
     return "\n".join([rule, *lines, rule])
@@ -228,12 +246,6 @@ def _recorded(settings: Mapping[str, str], file: Path) -> Iterator[None]:
         yield
     finally:
         file.unlink()
-
-
-def _port(text: str) -> int:
-    if not (text.isdecimal() and 0 < int(text) < 65536):
-        raise Stopped(f"SHOPWARE_PORT is {text!r}, which is no port")
-    return int(text)
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:

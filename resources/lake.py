@@ -18,6 +18,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import groupby
 from typing import Any
+from urllib.parse import unquote, urlparse
 
 import narwhals as nw
 import obstore
@@ -28,7 +29,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, WriterPropertie
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from obstore.auth.boto3 import Boto3CredentialProvider
 
-from resources.settings import Misconfigured
+from resources.settings import Misconfigured, endpoint_setting
 from shopware_assets.contracts.tables import Table
 from shopware_assets.contracts.windows import Grain
 
@@ -48,6 +49,19 @@ class Overtaken(Exception):
 @functools.cache
 def code_version() -> str:
     return importlib.metadata.version("shopware-lakehouse")
+
+
+class _NamedAsStored(DeltaTable):
+    """A table that calls its files what the file system does.
+
+    deltalake percent-encodes the folders above a table in them, and Polars, which reads the files, takes that for their
+    names (polars issue 20944).
+    """
+
+    def file_uris(self, *filters: Any, **more: Any) -> list[str]:
+        encoded = urlparse(self.table_uri).path
+        root = unquote(encoded)
+        return [uri.replace(encoded, root, 1) for uri in super().file_uris(*filters, **more)]
 
 
 @dataclass(frozen=True)
@@ -72,7 +86,7 @@ class Lake:
     def open(self, table: Table) -> DeltaTable | None:
         """The table as it is now; None if it was never written."""
         try:
-            return DeltaTable(self.uri(table), storage_options=self.options)
+            return _NamedAsStored(self.uri(table), storage_options=self.options)
         except TableNotFoundError:
             return None
 
@@ -204,7 +218,7 @@ class Lake:
         if handle := self.open(table):
             return handle
         try:
-            return DeltaTable.create(
+            return _NamedAsStored.create(
                 self.uri(table),
                 _arrow_schema(table),
                 mode="ignore",
@@ -327,9 +341,10 @@ class Lake:
 
     @contextmanager
     def _store(self) -> Iterator[obstore.store.ObjectStore]:
-        """The store behind the lake; what is wrong with it is said in one sentence."""
+        """The store behind the lake, impatient; what is wrong with it is said in one sentence."""
+        options = self.options | {"timeout": "3s"} if self.options else {}
         try:
-            yield object_store(self.root, self.options)
+            yield object_store(self.root, options)
         except (obstore.exceptions.BaseError, OSError, BotoCoreError) as error:
             raise Misconfigured(f"SHOPWARE_LAKE is {self.root!r}, {reason(error)}.") from error
 
@@ -363,8 +378,9 @@ def reason(error: BaseException) -> str:
     text = str(error)
     for sign, words in (
         ("NoSuchBucket", "a bucket that does not exist"),
-        ("Connect", "whose endpoint cannot be reached (see AWS_ENDPOINT_URL_S3)"),
-        ("error sending request", "whose endpoint cannot be reached (see AWS_ENDPOINT_URL_S3)"),
+        ("TimedOut", f"whose endpoint does not answer (see {endpoint_setting('S3')})"),
+        ("Connect", f"whose endpoint cannot be reached (see {endpoint_setting('S3')})"),
+        ("error sending request", f"whose endpoint cannot be reached (see {endpoint_setting('S3')})"),
         ("InvalidAccessKeyId", "which refuses the credentials (see AWS_ACCESS_KEY_ID)"),
         ("SignatureDoesNotMatch", "which refuses the credentials (see AWS_SECRET_ACCESS_KEY)"),
         ("AccessDenied", "which denies access to these credentials (see AWS_ACCESS_KEY_ID)"),

@@ -8,6 +8,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -19,13 +20,13 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from resources.settings import Misconfigured
+from resources.settings import Misconfigured, endpoint_setting
 
 LANDED_AT = "shopware-landed-at"
 """Metadata of an object that says when it first landed: one brought back from the archive has it."""
 
 _PAGE = 1000
-_CHUNK = 8 << 20
+_CHUNK = 1 << 20
 _INCOMING = ".incoming"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC) - _EPOCH for year in (2, 9999))
@@ -232,11 +233,23 @@ class S3Landing:
         prefix = urlparse(self.root).path.strip("/")
         return f"{prefix}/{key}" if prefix else key
 
+    @cached_property
+    def _impatient(self) -> Any:
+        once = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 1})
+        return boto3.client("s3", config=once)
+
     def check_readable(self) -> None:
         try:
-            self._s3.list_objects_v2(Bucket=self._bucket, Prefix=self._full(""), MaxKeys=1)
+            self._impatient.list_objects_v2(Bucket=self._bucket, Prefix=self._full(""), MaxKeys=1)
         except (BotoCoreError, ClientError) as error:
             raise self._unusable(error) from error
+
+    @cached_property
+    def _writer(self) -> Any:
+        """The client, once it is known that something answers, be it by a refusal: before time is spent on sending."""
+        with suppress(ClientError):
+            self._impatient.head_bucket(Bucket=self._bucket)
+        return self._s3
 
     def pages(self, prefix: str, after: str = "") -> Iterator[list[Landed]]:
         skip = len(self._full(""))
@@ -288,12 +301,12 @@ class S3Landing:
             raise Unreachable(str(error)) from error
 
     def put(self, key: str, body: bytes, landed_at: datetime | None = None) -> None:
-        encryption = {"ServerSideEncryption": self.encryption} if self.encryption else {}
+        how: dict[str, Any] = {"ServerSideEncryption": self.encryption} if self.encryption else {}
         if self.kms_key:
-            encryption["SSEKMSKeyId"] = self.kms_key
-        metadata = {LANDED_AT: landed_at.isoformat()} if landed_at else {}
+            how["SSEKMSKeyId"] = self.kms_key
+        how["Metadata"] = {LANDED_AT: landed_at.isoformat()} if landed_at else {}
         try:
-            self._s3.put_object(Bucket=self._bucket, Key=self._full(key), Body=body, Metadata=metadata, **encryption)
+            self._writer.put_object(Bucket=self._bucket, Key=self._full(key), Body=body, **how)
         except (BotoCoreError, ClientError) as error:
             raise self._unusable(error) from error
 
@@ -303,8 +316,9 @@ class S3Landing:
             "NoSuchBucket": "a bucket that does not exist",
             "404": "a bucket that does not exist",
             "NoCredentialsError": "and no credentials are set (see AWS_ACCESS_KEY_ID)",
-            "EndpointConnectionError": "whose endpoint cannot be reached (see AWS_ENDPOINT_URL_S3)",
-            "ConnectTimeoutError": "whose endpoint cannot be reached (see AWS_ENDPOINT_URL_S3)",
+            "EndpointConnectionError": f"whose endpoint cannot be reached (see {endpoint_setting('S3')})",
+            "ConnectTimeoutError": f"whose endpoint cannot be reached (see {endpoint_setting('S3')})",
+            "ReadTimeoutError": f"whose endpoint does not answer (see {endpoint_setting('S3')})",
             "InvalidAccessKeyId": "which refuses the credentials (see AWS_ACCESS_KEY_ID)",
             "SignatureDoesNotMatch": "which refuses the credentials (see AWS_SECRET_ACCESS_KEY)",
             "AccessDenied": "which denies access to these credentials (see AWS_ACCESS_KEY_ID)",

@@ -31,6 +31,9 @@ def query(sql: str, lake: Lake, tables: Iterable[Table]) -> pl.DataFrame:
     statement = _read_only(_one(sql), sql)
     named = {".".join(part.name for part in table.parts).lower() for table in statement.find_all(exp.Table)}
     by_name = {table.name.replace("/", "."): table for table in tables}
+    own = {cte.alias.lower() for cte in statement.find_all(exp.CTE)}
+    if unknown := sorted(n for n in named - own - by_name.keys() if not n.startswith("information_schema.")):
+        raise Refused(f"There is no table {unknown[0]}; there are {', '.join(sorted(by_name))}.")
     wanted = by_name if isinstance(statement, exp.Command) else {n: t for n, t in by_name.items() if n in named}
     engine = QueryBuilder()
     try:
@@ -78,7 +81,8 @@ def _one(sql: str) -> exp.Expr:
     try:
         statements = [statement for statement in sqlglot.parse(sql, dialect="postgres") if statement is not None]
     except sqlglot.errors.SqlglotError as error:
-        raise Refused(f"This is not SQL that can be read: {str(error).splitlines()[0]}") from None
+        hint = " (in SQL a table is called silver.orders, not silver/orders)" if "/" in sql else ""
+        raise Refused(f"This is not SQL that can be read{hint}: {str(error).splitlines()[0]}") from None
     if len(statements) != 1:
         raise Refused("One statement at a time.")
     return statements[0]

@@ -4,16 +4,18 @@ Settings come from environment variables; `make dev` also leaves the addresses o
 so that the command line beside it works on the same landing. Environment variables win.
 """
 
+import difflib
 import fcntl
 import json
 import os
+import re
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlparse
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -29,17 +31,38 @@ class Environment(StrEnum):
     AWS = "aws"
 
 
-class Settings(BaseSettings):
-    """The settings, one environment variable each: `SHOPWARE_<NAME>`."""
+def _address(url: str) -> str:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", url) and not re.match(r"s3://[^/]", url):
+        raise ValueError("it is neither a folder nor s3://bucket/prefix")
+    return url
 
-    model_config = SettingsConfigDict(env_prefix="SHOPWARE_", extra="ignore")
+
+def _able_to_hold_tables(url: str) -> str:
+    # Found by trying each character: deltalake, Polars or Dagster takes these for something else.
+    if wrong := re.search(r"[\[\]^|\\=?*\x00-\x1f]|%(?=[0-9A-Fa-f]{2})", url):
+        raise ValueError(f"tables cannot be stored below a name with {wrong[0]!r}")
+    return url
+
+
+def _topic(arn: str) -> str:
+    if arn and not re.fullmatch(r"arn:[\w-]+:sns:[\w-]+:\d+:[\w.-]+", arn):
+        raise ValueError("it is not the ARN of an SNS topic, like arn:aws:sns:eu-central-1:123456789012:alerts")
+    return arn
+
+
+class Settings(BaseSettings):
+    """The settings, one environment variable each: `SHOPWARE_<NAME>`. An empty one is as good as none."""
+
+    model_config = SettingsConfigDict(env_prefix="SHOPWARE_", env_ignore_empty=True, extra="ignore")
 
     environment: Environment = Field(Environment.LOCAL, description="Where the product runs: test, local or aws.")
     home: Path = Field(Path(".shopware"), description="Folder for all state: lake, landing folder, Dagster's storage.")
-    landing: str = Field(
+    landing: Annotated[str, AfterValidator(_address)] = Field(
         "", description="Where sources drop objects: a folder or s3://bucket/prefix; empty: <home>/landing."
     )
-    lake: str = Field("", description="Where the tables are: a folder or s3://bucket/prefix; empty: <home>/lake.")
+    lake: Annotated[str, AfterValidator(_address), AfterValidator(_able_to_hold_tables)] = Field(
+        "", description="Where the tables are: a folder or s3://bucket/prefix; empty: <home>/lake."
+    )
     start: date = Field(date(2025, 1, 1), description="The first day of the lake; what happened before it is rejected.")
     reject_threshold: float = Field(
         0.2, ge=0, le=1, description="A window in which a larger share of rows is rejected is held."
@@ -47,7 +70,9 @@ class Settings(BaseSettings):
     rule_alert_share: float = Field(
         0.05, ge=0, le=1, description="A rule that a larger share of a window's rows breaks raises an alert."
     )
-    alerts_topic: str = Field("", description="ARN of the SNS topic for alerts; empty: alerts are printed.")
+    alerts_topic: Annotated[str, AfterValidator(_topic)] = Field(
+        "", description="ARN of the SNS topic for alerts; empty: alerts are printed."
+    )
     notify_success: bool = Field(True, description="Whether a settled range of landing windows is announced.")
     landing_queue: str = Field("", description="URL of an SQS queue with the landing bucket's notifications.")
     lake_encryption: Literal["", "AES256", "aws:kms"] = Field(
@@ -59,6 +84,7 @@ class Settings(BaseSettings):
         description="Encryption of what `shopware land` writes to S3: AES256 or aws:kms; empty: the bucket's default.",
     )
     landing_kms_key: str = Field("", description="Key for aws:kms of landing; empty: the account's default key.")
+    port: int = Field(3000, ge=1, le=65535, description="Port of Dagster's UI under `make dev`.")
 
     @field_validator("start")
     @classmethod
@@ -66,6 +92,12 @@ class Settings(BaseSettings):
         if start > datetime.now(UTC).date():
             raise ValueError("must not be in the future")
         return start
+
+    @field_validator("home")
+    @classmethod
+    def _home_of_tables(cls, home: Path) -> Path:
+        _able_to_hold_tables(str(home.absolute()))
+        return home
 
     @property
     def landing_url(self) -> str:
@@ -89,33 +121,73 @@ def read_settings() -> Settings:
     Raises:
         Misconfigured: A value is not allowed, or the home cannot be written to.
     """
+    _check_names()
     try:
         settings = Settings()
         addresses = {} if settings.landing else _dev_addresses(settings.home)
-        if not addresses:
-            return settings
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
-            os.environ.pop(name, None)
-        os.environ.update(addresses)
-        return Settings()
+        if addresses:
+            for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+                os.environ.pop(name, None)
+            os.environ.update(addresses)
+            settings = Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = f"SHOPWARE_{str(first['loc'][0]).upper()}"
         raise Misconfigured(f"{name} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}.") from None
+    _check_aws()
+    return settings
 
 
-def _dev_addresses(home: Path) -> dict[str, str]:
-    """What `make dev` left; only while it holds its lock, for it may have been killed."""
+def _check_names() -> None:
+    """Refuses what can only be a misspelt setting; other programs may have variables that begin alike."""
+    known = [f"SHOPWARE_{name.upper()}" for name in Settings.model_fields]
+    for name in os.environ:
+        if name.startswith("SHOPWARE_") and name not in known:
+            for meant in difflib.get_close_matches(name, known, n=1, cutoff=0.85):
+                raise Misconfigured(f"{name} is no setting; {meant} is.")
+
+
+def _check_aws() -> None:
+    """Checks the standard AWS variables, of which the libraries that read them would complain less clearly."""
+    for name in os.environ:
+        if name.startswith("AWS_ENDPOINT_URL") and not re.match(r"https?://[^/]", os.environ[name] or "http://-"):
+            raise Misconfigured(f"{name} is {os.environ[name]!r}, which does not begin with http:// or https://.")
+    # boto3 reads the one, deltalake the other.
+    for name, other in (("AWS_REGION", "AWS_DEFAULT_REGION"), ("AWS_DEFAULT_REGION", "AWS_REGION")):
+        if os.environ.get(name):
+            os.environ.setdefault(other, os.environ[name])
+
+
+def endpoint_setting(service: str) -> str:
+    """The variable that decides the endpoint of an AWS service (`S3`, `DYNAMODB`, ...)."""
+    own = f"AWS_ENDPOINT_URL_{service}"
+    return "AWS_ENDPOINT_URL" if not os.environ.get(own) and os.environ.get("AWS_ENDPOINT_URL") else own
+
+
+def dev_is_running(home: Path) -> bool:
+    """Whether `make dev` runs on the home: it holds a lock as long as it lives, however it ends.
+
+    Raises:
+        Misconfigured: The home cannot be read.
+    """
     try:
         with (home / "dev.lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return {}
+        return False
     except BlockingIOError:
-        return json.loads((home / "dev.json").read_text())
+        return True
     except FileNotFoundError:
-        return {}
+        return False
     except OSError as error:
         raise Misconfigured(f"SHOPWARE_HOME is {str(home)!r}, which cannot be read: {error.strerror}.") from None
+
+
+def _dev_addresses(home: Path) -> dict[str, str]:
+    """What `make dev` left; none before and after its stand-ins run."""
+    try:
+        return json.loads((home / "dev.json").read_text()) if dev_is_running(home) else {}
+    except FileNotFoundError:
+        return {}
 
 
 def storage_options(url: str, encryption: str = "", kms_key: str = "") -> dict[str, str]:
@@ -169,7 +241,7 @@ def prepare_home(settings: Settings) -> Path:
         }
         config = {"storage": {"custom": storage}, **_DAGSTER}
         staged = dagster_home / f"dagster.yaml.{os.getpid()}"
-        staged.write_text(json.dumps(config, indent=2))  # JSON is YAML
+        staged.write_text(json.dumps(config, indent=2, ensure_ascii=False))  # so JSON is YAML
         staged.replace(dagster_home / "dagster.yaml")  # which others may be reading
     except OSError as error:
         raise Misconfigured(

@@ -3,6 +3,7 @@
 import os
 from datetime import UTC, datetime
 
+import boto3
 import dagster as dg
 
 from resources.engine_polars import PolarsEngine
@@ -10,7 +11,7 @@ from resources.lake import Lake
 from resources.landing import Landing, open_landing
 from resources.lookups import Lookups
 from resources.notifications import Notifications
-from resources.settings import Environment, Settings, storage_options
+from resources.settings import Environment, Misconfigured, Settings, storage_options
 
 
 class LakeResource(dg.ConfigurableResource):
@@ -65,9 +66,15 @@ def resources_for(settings: Settings) -> dict[str, dg.ConfigurableResource]:
 
     `test` and `local` make lookup tables themselves, and serve only where there is a stand-in to serve to: without one
     a laptop would reach for the real cloud. In `aws` the tables are infrastructure.
+
+    Raises:
+        Misconfigured: There is something to serve to, in no region.
     """
     stand_in = bool(os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or os.environ.get("AWS_ENDPOINT_URL"))
     in_cloud = settings.environment is Environment.AWS
+    serves = in_cloud or stand_in
+    if serves and boto3.Session().region_name is None:
+        raise Misconfigured("AWS_DEFAULT_REGION is not set, and DynamoDB needs it.")
     return {
         "lake": LakeResource(url=settings.lake_url, encryption=settings.lake_encryption, kms_key=settings.lake_kms_key),
         "landing": LandingResource(
@@ -82,7 +89,7 @@ def resources_for(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             rule_alert_share=settings.rule_alert_share,
             notify_success=settings.notify_success,
             landing_queue=settings.landing_queue,
-            serves=in_cloud or stand_in,
+            serves=serves,
             creates_lookups=not in_cloud,
         ),
     }

@@ -96,7 +96,7 @@ class Asked:
 
     @property
     def unfinished(self) -> bool:
-        return self.status in _UNFINISHED
+        return self.status in UNFINISHED
 
     @property
     def failed(self) -> bool:
@@ -110,9 +110,9 @@ def asked_before(instance: dg.DagsterInstance, since: datetime | None = None) ->
     """The runs that requests have led to and that are not forgotten; and those under way that a person has launched."""
     since = since or max(datetime.now(UTC) - _FORGET_AFTER, _LOADED_AT)
     records = instance.get_run_records(dg.RunsFilter(created_after=since), limit=_HISTORY)
-    unfinished = instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED), limit=_HISTORY)
+    unfinished = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED), limit=_HISTORY)
     runs = {record.dagster_run.run_id: record.dagster_run for record in (*unfinished, *records)}
-    return [_asked(run) for run in runs.values() if "shopware/assets" in run.tags or run.status in _UNFINISHED]
+    return [_asked(run) for run in runs.values() if "shopware/assets" in run.tags or run.status in UNFINISHED]
 
 
 def _asked(run: dg.DagsterRun) -> Asked:
@@ -128,13 +128,14 @@ def _asked(run: dg.DagsterRun) -> Asked:
     )
 
 
-_UNFINISHED = [
+UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+"""The states of a run that is under way."""
 
 
 @dataclass(frozen=True)

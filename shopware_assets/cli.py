@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from resources.lake import Lake
 from resources.landing import Landing
-from resources.settings import Misconfigured, Settings, prepare_home, read_settings
+from resources.settings import Misconfigured, Settings, dev_is_running, prepare_home, read_settings
 from resources.world import resources_for
 from shopware_assets import display, ledger, report
 from shopware_assets.contracts import CONTRACTS
@@ -63,6 +63,13 @@ def _lake(resources: dict) -> Lake:
     return lake
 
 
+def _landing(settings: Settings, resources: dict) -> Landing:
+    """Landing; a person who has just seen `make dev` is told that this is not where it landed things."""
+    if not settings.landing and (settings.home / "seaweedfs").is_dir():
+        err.print("`make dev` is not running, nor is its landing: this is the folder landing/ of the home.")
+    return resources["landing"].open()
+
+
 def _show(frame: pl.DataFrame, form: Format = Format.table, *, thousands: bool = False) -> None:
     if form is Format.csv:
         lines = display.as_csv(frame)
@@ -93,8 +100,12 @@ def simulate(
     """Write believable files into landing, exactly repeatable for one seed, and print what they hold."""
     from simulator import simulate as simulated
 
-    with _world() as (_, resources):
-        landing = resources["landing"].open()
+    ends = start.date() + timedelta(days=days - 1)
+    if ends > datetime.now(UTC).date():
+        raise _fail(f"{ends} lies in the future: see --start and --days.", 2)
+    with _world() as (settings, resources):
+        prepare_home(settings)
+        landing = _landing(settings, resources)
         if live:
             _land_live(landing, seed)
             return
@@ -131,7 +142,7 @@ def land(
         if not any(prefix.strip("/") == p or prefix.strip("/").startswith(f"{p}/") for p in prefixes):
             raise _fail(f"Nothing reads {prefix!r}: sources land under {', '.join(prefixes)}.", 2)
         prepare_home(settings)
-        landing = resources["landing"].open()
+        landing = _landing(settings, resources)
         for file in files:
             key = f"{prefix.strip('/')}/{file.name}"
             landing.put(key, file.read_bytes())
@@ -143,7 +154,7 @@ def settle() -> None:
     """Run, in this process, all that the sensors ask for, until they ask for nothing more."""
     with _world() as (settings, resources):
         home = prepare_home(settings)
-        lake, landing = resources["lake"].open(), resources["landing"].open()
+        lake, landing = resources["lake"].open(), _landing(settings, resources)
         lake.check_store()
         landing.check_readable()
 
@@ -161,13 +172,18 @@ def settle() -> None:
         job = build_defs(settings).resolve_implicit_global_asset_job_def()
         try:
             with dg.DagsterInstance.from_config(str(home)) as instance, _progress() as progress:
-                settled = settle_all(job, instance, watch, resources["notifications"], progress)
+                others_settle = dev_is_running(settings.home)
+                settled = settle_all(
+                    job, instance, watch, resources["notifications"], progress, others_settle=others_settle
+                )
         except OperationalError as error:
             raise _fail(
                 f"SHOPWARE_HOME is {str(settings.home)!r}, where Dagster cannot write: {error.orig}.", 1
             ) from None
         for line in report.after_settling(lake, settings.reject_threshold):
             _say(line)
+        if settled.left_to_others:
+            _say("More has landed meanwhile: `make dev` goes on with it.")
         if settled.undone:
             raise _fail("\n".join(settled.undone), 1)
 
@@ -194,6 +210,7 @@ def sql(
 ) -> None:
     """Query bronze.x, silver.x, silver.x_rejected, gold.x, ledger and lineage.
 
+    In bronze, a row with `_line = 0` is the marker of an object, not a row of it.
     As csv and json every value is whole: decimals as exact text, times in ISO 8601.
     """
     from resources.query import Refused, query
@@ -214,7 +231,7 @@ def rejects(
     limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 20,
     form: FormatOption = Format.table,
 ) -> None:
-    """Show rows that were set aside: the rules each broke, its text, its file and line.
+    """Show rows that were set aside: the rules each broke, its text, its file and record.
 
     With a rule that only warns, also the rows that were kept.
     """
@@ -277,7 +294,7 @@ def allow(
         held = ledger.held_windows(lake, settings.reject_threshold)
         if (silver(contract).name, window) not in set(held.select("table_name", "window").iter_rows()):
             names = ", ".join(f"{t} {w}" for t, w in held.select("table_name", "window").iter_rows()) or "none"
-            raise _fail(f"{table} {window} is not held. Held: {names}.", 2)
+            raise _fail(f"{silver(contract).name} {window} is not held. Held: {names}.", 2)
         ledger.allow(lake, silver(contract), window)
         _say(f"{silver(contract).name} {window} is let through until its objects change.")
 

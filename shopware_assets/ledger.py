@@ -37,7 +37,7 @@ LEDGER = Table(
         "rejected": _COUNT,
         "superseded": _COUNT,
         "waiting": _COUNT,
-        "contract": _TEXT,
+        "judged_by": _TEXT,
         "code_version": _TEXT,
         "run_id": _TEXT,
         "month": _TEXT,
@@ -45,8 +45,9 @@ LEDGER = Table(
     ("table_name", "month"),
 )
 """One row per silver window and source object: rows read = accepted + rejected + superseded; `waiting` of the rejected
-wait for a parent; `current`: whether no newer version of the object could be read. A row without a source and counts
-stands for a window that is being made, or was when its run was killed: no window with such a row is done."""
+wait for a parent; `current`: whether no newer version of the object could be read; `judged_by`: the function of that
+name. A row without a source and counts stands for a window that is being made, or was when its run was killed: no
+window with such a row is done."""
 
 LINEAGE = Table(
     "lineage",
@@ -80,6 +81,11 @@ _MARKER = pl.Struct(
         "windows": pl.List(pl.Struct({"window": pl.String, "rows": pl.Int64})),
     }
 )
+
+
+def judged_by(contract: Contract, days_read: Sequence[str]) -> str:
+    """What decides how windows are judged and what they give to gold: they are made again when it changes."""
+    return f"{contract.fingerprint}/{','.join(days_read)}"
 
 
 def window_name(window: datetime | None, grain: Grain | None) -> str:
@@ -165,7 +171,7 @@ def read_lineage(
     """The facts about windows, all or these, of one table or of all."""
     rows = _of(lake.scan(LINEAGE), table)
     if windows is not None:
-        rows = rows.filter(pl.col("month").is_in({name[:7] for name in windows}), pl.col("window").is_in(windows))
+        rows = rows.filter(in_months_of(pl.Series(windows, dtype=pl.String)), pl.col("window").is_in(windows))
     return (rows.filter(pl.col("kind").is_in(kinds)) if kinds else rows).drop("month").collect()
 
 
@@ -228,6 +234,11 @@ def _month(window: pl.Expr) -> pl.Expr:
     return window.str.slice(0, 7).alias("month")
 
 
+def in_months_of(windows: pl.Series) -> pl.Expr:
+    """Whether a row is of a month of one of these windows: rows of other months are not read."""
+    return pl.col("month").is_in(windows.str.slice(0, 7).unique().to_list())
+
+
 def forget(lake: Lake, table: Table) -> None:
     """Takes all of a table's lineage back: its windows count as never made."""
     if lake.open(LINEAGE):
@@ -259,7 +270,8 @@ def held(ledger: pl.DataFrame, allowed: pl.DataFrame, threshold: float) -> pl.Da
         pl.col("read").filter("current").sum(), (pl.col("rejected") - pl.col("waiting")).sum().alias("rejected")
     )
     over = totals.filter(pl.col("rejected") > threshold * pl.col("read"))
-    named = over.join(objects_of(ledger), on=["table_name", "window"])
+    windows = ["table_name", "window"]
+    named = over.join(objects_of(ledger.join(over, on=windows, how="semi")), on=windows)
     return named.join(allowed, on=["table_name", "window", "objects"], how="anti").sort("table_name", "window")
 
 

@@ -92,9 +92,9 @@ def rejects(lake: Lake, contract: Contract, rule: str, source: str, limit: int) 
 
 
 def readable_rejects(rows: pl.DataFrame) -> pl.DataFrame:
-    """The same with file and line as one, and without what no row has."""
+    """The same with object and record as one, and without what no row has."""
     named = rows.select(
-        pl.format("{}, line {}", "_source", "_line").alias("at"),
+        pl.format("{}, record {}", "_source", "_line").alias("at"),
         pl.col("_reasons").str.replace_all(",", ", ").alias("broke"),
         pl.col("_warnings").str.replace_all(",", ", ").alias("warned of"),
         pl.exclude("_source", "_line", "_reasons", "_warnings", "_version", "_landed_at"),
@@ -197,9 +197,10 @@ def after_settling(lake: Lake, threshold: float) -> list[str]:
     """What a person should know now: totals, rejected rows and held windows and what to do about them, pending rows."""
     counts = ledger.read_ledger(lake)
     totals = {name: int(counts[name].sum()) for name in ("read", "accepted", "rejected", "superseded", "waiting")}
+    waiting = f" ({totals['waiting']:,} of them wait for a parent)" if totals["waiting"] else ""
     lines = [
-        f"Settled: {totals['read']:,} rows read, {totals['accepted']:,} accepted, {totals['rejected']:,} rejected "
-        f"({totals['waiting']:,} of them wait for a parent), {totals['superseded']:,} superseded."
+        f"Settled: {totals['read']:,} rows read, {totals['accepted']:,} accepted, {totals['rejected']:,} rejected"
+        f"{waiting}, {totals['superseded']:,} superseded."
     ]
     rejecting = counts.group_by("table_name").agg(pl.col("rejected").sum()).filter(pl.col("rejected") > 0)
     for table, rows in rejecting.sort("table_name").iter_rows():
@@ -211,9 +212,9 @@ def after_settling(lake: Lake, threshold: float) -> list[str]:
         )
     for contract in CONTRACTS.values():
         table = silver(contract)
-        waiting = pending(ledger.markers(lake, contract), counts.filter(pl.col("table_name") == table.name))
-        if not waiting.is_empty():
-            rows, first, last = waiting.select(
+        unjudged = pending(ledger.markers(lake, contract), counts.filter(pl.col("table_name") == table.name))
+        if not unjudged.is_empty():
+            rows, first, last = unjudged.select(
                 pl.col("pending").sum(), first=pl.col("window").min(), last=pl.col("window").max()
             ).row(0)
             early = table.grain is not None and first > table.grain.label(datetime.now(UTC))

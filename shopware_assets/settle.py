@@ -4,6 +4,7 @@ Also the cron-style way to run the product. What is asked for is computed by the
 runs are ordinary Dagster runs in the same storage.
 """
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -17,13 +18,14 @@ from deltalake.exceptions import DeltaError
 
 from resources.lake import reason
 from resources.notifications import Notifications, NotSent
-from sensors.requests import Admitted, Request, admit, asked_before
+from sensors.requests import ATTEMPTS, UNFINISHED, Admitted, Request, admit, asked_before
 from sensors.watch import Watch
 
 PROCESS = "shopware/process"
 """The tag of a run that a command executes itself: its process, which says whether it can still be running."""
 
 _PATIENCE = 60  # seconds without news from runs that others make
+_ROUNDS = 12  # where others settle too: three attempts at what landed, silver, gold and serving
 _REASON_LENGTH = 500
 _INTERRUPTED = ("DagsterExecutionInterruptedError", "KeyboardInterrupt")
 
@@ -33,6 +35,7 @@ class Settled:
     """How settling ended: runs made, and in words what is not done and why."""
 
     runs: int = 0
+    left_to_others: bool = False
     undone: list[str] = field(default_factory=list)
 
 
@@ -42,20 +45,26 @@ def settle(
     watch: Watch,
     notifications: Notifications,
     progress: Callable[[str, int], None],
+    *,
+    others_settle: bool = False,
 ) -> Settled:
     """Runs what is asked for until nothing is, then tells people what they should know.
 
     Args:
         job: The job that has all assets.
         progress: Told, before each run, what it is about and how many more are known to wait.
+        others_settle: Whether sensors do the same: then not all that lands meanwhile is waited for.
     """
     bury_dead_runs(instance)
     since = datetime.now(UTC)
     settled = Settled()
     reasons: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}
     until = time.monotonic() + _PATIENCE
-    while True:
-        admitted = _admitted(watch, instance, since)
+    for number in itertools.count():
+        if others_settle and number == _ROUNDS:
+            settled.left_to_others = True
+            break
+        admitted = _admitted(watch, instance, since, landing=number < ATTEMPTS or not others_settle)
         if not admitted.ask and not (admitted.under_way and time.monotonic() < until):
             break
         for left, request in zip(range(len(admitted.ask), 0, -1), admitted.ask, strict=True):
@@ -79,9 +88,9 @@ def settle(
     return settled
 
 
-def _admitted(watch: Watch, instance: dg.DagsterInstance, since: datetime) -> Admitted:
+def _admitted(watch: Watch, instance: dg.DagsterInstance, since: datetime, *, landing: bool) -> Admitted:
     """What bronze lacks first; only when it lacks nothing, what is stale: then each window is judged once."""
-    landed = admit(watch.landed(), asked_before(instance, since))
+    landed = admit(watch.landed() if landing else (), asked_before(instance, since))
     if landed.ask:
         return landed
     stale = admit(watch.stale(), asked_before(instance, since))
@@ -125,24 +134,27 @@ def _errors(result: dg.ExecuteInProcessResult) -> Iterator[Any]:
 
 
 def bury_dead_runs(instance: dg.DagsterInstance, *, daemon_is_down: bool = False) -> None:
-    """Ends the runs whose process was killed, and frees the pool slots they hold.
+    """Ends the runs whose process was killed, and those that nobody will start; frees the pool slots they hold.
 
     Args:
         daemon_is_down: Whether nothing runs that could still be executing the daemon's runs: then they are dead too.
     """
-    for run in _unfinished(instance):
+    nobody_starts = daemon_is_down or not _daemon_beats(instance)
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         process = run.tags.get(PROCESS)
-        if not _alive(process) if process else daemon_is_down:
+        if run.status is dg.DagsterRunStatus.QUEUED:
+            dead = nobody_starts
+        else:
+            dead = not _alive(process) if process else daemon_is_down
+        if dead:
             instance.report_run_canceled(run, message="Its process is gone.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
-def _unfinished(instance: dg.DagsterInstance) -> Iterator[dg.DagsterRun]:
-    yield from instance.get_runs(
-        dg.RunsFilter(
-            statuses=[dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-        )
-    )
+def _daemon_beats(instance: dg.DagsterInstance) -> bool:
+    """Whether the daemon that starts queued runs has said so lately."""
+    beat = instance.get_daemon_heartbeats().get("QUEUED_RUN_COORDINATOR")
+    return beat is not None and time.time() - beat.timestamp < _PATIENCE
 
 
 def _this_process() -> str:

@@ -20,7 +20,7 @@ from shopware_assets.contracts.tables import Table, bronze, rejected, silver
 from shopware_assets.gold.materialize import made_from_name, needed, reading
 from shopware_assets.ledger import LEDGER, LINEAGE, WHOLE, named_window
 from shopware_assets.serving.tables import SERVED
-from shopware_assets.transforms import ANSWERS
+from shopware_assets.transforms import ANSWERS, days_read
 from shopware_assets.transforms.answer import Answer
 from shopware_assets.transforms.engine import Engine
 
@@ -102,8 +102,8 @@ class Survey:
     # --- what silver should have been made from, and was --------------------------------------------------------------
 
     def _objects(self, contract: Contract, judged: pl.DataFrame) -> set[str]:
-        """Windows judged by another contract, or touched since by an object that came or was replaced."""
-        facts = ["window", "source", "version", "landed_at", "current", "read", "contract"]
+        """Windows judged by other rules, or touched since by an object that came or was replaced."""
+        facts = ["window", "source", "version", "landed_at", "current", "read", "judged_by"]
         touched = (
             ledger.markers(self.lake, contract)
             .explode("windows")
@@ -112,7 +112,8 @@ class Survey:
         )
         if contract.event_time is None:
             touched = touched.with_columns(window=pl.lit(WHOLE))
-        return stale(touched.with_columns(contract=pl.lit(contract.fingerprint)).select(facts), judged.select(facts))
+        rules = pl.lit(ledger.judged_by(contract, days_read(contract.name)))
+        return stale(touched.with_columns(judged_by=rules).select(facts), judged.select(facts))
 
     def _stored(self, contract: Contract, judged: pl.DataFrame) -> set[str]:
         """Windows whose stored rows are not as many as the ledger says."""

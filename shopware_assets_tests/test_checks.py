@@ -42,7 +42,7 @@ def lake(tmp_path: Path) -> Lake:
 
 def book(lake: Lake, **changed: int) -> None:
     row = {"read": 4, "accepted": 2, "rejected": 1, "superseded": 1, "waiting": 0} | changed
-    more = {"source": "a", "version": "1", "landed_at": DAY, "current": True, "contract": "c"}
+    more = {"source": "a", "version": "1", "landed_at": DAY, "current": True, "judged_by": "c"}
     lines = pl.DataFrame([{"window": "2025-06-01", **more, **row}])
     ledger.write(lake, LEDGER, silver(ORDERS), ["2025-06-01"], lines)
 

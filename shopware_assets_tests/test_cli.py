@@ -17,6 +17,8 @@ from typing import Any
 import boto3
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._daemon.types import DaemonHeartbeat
 from deltalake import DeltaTable
 
 from deploy.stand_ins import S3
@@ -24,6 +26,7 @@ from resources.lake import Lake
 from resources.landing import FolderLanding, Gone
 from resources.settings import Settings, prepare_home
 from sensors.requests import asked_before
+from sensors.watch import Watch
 from shopware_assets import ledger
 from shopware_assets import settle as settling
 from shopware_assets.bronze import ingest
@@ -105,10 +108,18 @@ def silent_port() -> Iterator[int]:
             client.close()
 
 
+@pytest.fixture(scope="module")
+def mute_port() -> Iterator[int]:
+    """A port whose connections are made, and nobody says anything."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
+        yield server.getsockname()[1]
+
+
 TROUBLE = {
     "no such bucket": "a bucket that does not exist",
     "unreachable": "whose endpoint cannot be reached (see AWS_ENDPOINT_URL_S3)",
     "silent": "whose endpoint cannot be reached (see AWS_ENDPOINT_URL_S3)",
+    "mute": "whose endpoint does not answer (see AWS_ENDPOINT_URL_S3)",
     "no credentials": "and no credentials are set (see AWS_ACCESS_KEY_ID)",
     "unknown key": "which refuses the credentials (see AWS_ACCESS_KEY_ID)",
     "wrong secret": "which refuses the credentials (see AWS_SECRET_ACCESS_KEY)",
@@ -117,7 +128,7 @@ TROUBLE = {
 
 @pytest.fixture(params=TROUBLE)
 def trouble(
-    request: pytest.FixtureRequest, seaweedfs: S3, silent_port: int, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, seaweedfs: S3, silent_port: int, mute_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[dict[str, str | None], str]:
     """Settings of an S3 that cannot be used, and what has to be said of it."""
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it would remember the credentials of other tests
@@ -127,6 +138,8 @@ def trouble(
             settings["AWS_ENDPOINT_URL_S3"] = "http://127.0.0.1:9"
         case "silent":
             settings["AWS_ENDPOINT_URL_S3"] = f"http://127.0.0.1:{silent_port}"
+        case "mute":
+            settings["AWS_ENDPOINT_URL_S3"] = f"http://127.0.0.1:{mute_port}"
         case "no credentials":
             settings |= {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
         case "unknown key":
@@ -165,10 +178,35 @@ def test_an_s3_that_cannot_be_used_is_one_sentence(
             break
 
 
-def test_landing_at_an_s3_that_cannot_be_used(tmp_path: Path) -> None:
-    settings = {"SHOPWARE_LANDING": "s3://bucket", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
+@pytest.mark.parametrize(("muted", "says"), [(False, "cannot be reached"), (True, "does not answer")])
+def test_landing_at_an_s3_that_cannot_be_used(tmp_path: Path, mute_port: int, muted: bool, says: str) -> None:
+    endpoint = f"http://127.0.0.1:{mute_port if muted else 9}"
+    settings = {"SHOPWARE_LANDING": "s3://bucket", "AWS_ENDPOINT_URL": endpoint}
+    began = time.monotonic()
     found = Shopware(tmp_path / "home", settings)("land", "inventory", __file__, code=2)
-    assert found.stderr.startswith("SHOPWARE_LANDING is 's3://bucket', whose endpoint cannot be reached")
+    assert found.stderr == f"SHOPWARE_LANDING is 's3://bucket', whose endpoint {says} (see AWS_ENDPOINT_URL).\n"
+    assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("SHOPWARE_LANDNG", "/tmp", "SHOPWARE_LANDNG is no setting; SHOPWARE_LANDING is."),
+        ("AWS_ENDPOINT_URL", "localhost:80", "AWS_ENDPOINT_URL is 'localhost:80', which does not begin with http"),
+        ("AWS_ENDPOINT_URL_S3", "http:/x", "AWS_ENDPOINT_URL_S3 is 'http:/x', which does not begin with http"),
+    ],
+)
+def test_a_wrong_variable_is_named(tmp_path: Path, name: str, value: str, says: str) -> None:
+    found = Shopware(tmp_path / "home", {name: value})("status", code=2)
+    assert found.stderr.startswith(says)
+    assert found.stderr.count("\n") == 1, "one sentence"
+
+
+def test_something_to_serve_to_in_no_region(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    settings = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_DEFAULT_REGION": None, "AWS_REGION": None}
+    found = Shopware(tmp_path / "home", settings)("settle", code=2)
+    assert found.stderr == "AWS_DEFAULT_REGION is not set, and DynamoDB needs it.\n"
 
 
 def test_the_process_itself_says_it_in_one_sentence_and_in_time(tmp_path: Path) -> None:
@@ -387,7 +425,7 @@ def test_rejects_show_rules_text_file_and_line(settled: Shopware, monkeypatch: p
     monkeypatch.setenv("COLUMNS", "80")
     found = settled("rejects", "silver/orders")
     assert found.stdout == (
-        "shop/orders/orders.csv, line 5\n"
+        "shop/orders/orders.csv, record 5\n"
         "    broke: user_id_present, status_known   order_id: 5   status: teleported\n"
         "    created_at: 2025-06-01T14:00:00\n"
     )
@@ -550,6 +588,38 @@ def test_each_reason_stands_with_what_failed(shopware: Shopware, monkeypatch: py
         assert f"a disk that broke in {month}" in line
 
 
+@pytest.mark.parametrize(("others", "looks"), [(False, 15), (True, 3)])
+def test_where_others_settle_too_not_all_that_lands_is_waited_for(
+    shopware: Shopware, monkeypatch: pytest.MonkeyPatch, others: bool, looks: int
+) -> None:
+    """A source that lands an object each time that landing is looked at, fifteen times."""
+    landed = Watch.landed
+    seen = []
+
+    def land_one_more(watch: Watch) -> Any:
+        if len(seen) < 15:
+            seen.append(shopware.drop(f"shop/orders/{len(seen)}.csv", ORDERS.encode()))
+        return landed(watch)
+
+    monkeypatch.setattr(Watch, "landed", land_one_more)
+    monkeypatch.setattr("shopware_assets.cli.dev_is_running", lambda _: others)
+    shopware("settle")
+    assert len(seen) == looks
+    assert shopware.table("gold/order_kpis_daily").height == 1, "what was looked at is settled to the end"
+
+
+def test_a_run_that_nobody_will_start_is_not_waited_for(shopware: Shopware) -> None:
+    """As `make dev` leaves it when it is killed."""
+    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    prepare_home(Settings(home=shopware.home))
+    with _instance(shopware) as instance:
+        run = _asked_for(instance, dg.DagsterRunStatus.QUEUED)
+    shopware("settle")
+    with _instance(shopware) as instance:
+        assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.CANCELED
+    assert shopware.table("silver/orders").height == 4
+
+
 def test_what_is_still_to_be_done_after_three_runs_ends_settling(
     shopware: Shopware, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -581,15 +651,27 @@ def test_an_interrupted_run_is_canceled_and_ends_settling(shopware: Shopware, mo
     assert shopware.table("silver/orders").height == 4
 
 
-def test_a_run_of_another_process_is_waited_for(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
+_ORDERS_RUN = {
+    "shopware/assets": "bronze/orders,silver/orders,silver/orders_rejected",
+    "shopware/missing": "x",
+    "shopware/attempt": "1",
+    "shopware/about": "orders",
+    "dagster/asset_partition_range_start": "2025-01-01",
+    "dagster/asset_partition_range_end": "2999",
+}
+
+
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED])
+def test_a_run_of_another_process_is_waited_for(
+    shopware: Shopware, monkeypatch: pytest.MonkeyPatch, status: dg.DagsterRunStatus
+) -> None:
+    """One that is under way, or that a daemon will start."""
     shopware.drop("shop/orders/orders.csv", ORDERS.encode())
     monkeypatch.setattr(settling, "_PATIENCE", 1)
     prepare_home(Settings(home=shopware.home))
     with _instance(shopware) as instance:
-        assets = "bronze/orders,silver/orders,silver/orders_rejected"
-        tags = {"shopware/assets": assets, "shopware/missing": "x", "shopware/attempt": "1", "shopware/about": "orders"}
-        tags |= {f"dagster/asset_partition_range_{end}": day for end, day in (("start", "2025-01-01"), ("end", "2999"))}
-        run = instance.create_run_for_job(_nothing, tags=tags)
+        run = _asked_for(instance, status)
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "QUEUED_RUN_COORDINATOR", None, None))
     found = shopware("settle", code=1)
     assert "Waits for a run that does not end: orders, objects: 1, " in found.stderr
     with _instance(shopware) as instance:
@@ -598,10 +680,12 @@ def test_a_run_of_another_process_is_waited_for(shopware: Shopware, monkeypatch:
 
 
 def test_alerts_that_cannot_be_sent_are_told(tmp_path: Path) -> None:
-    shopware = Shopware(tmp_path / "home", {"SHOPWARE_ALERTS_TOPIC": "my-topic"})
+    topic = "arn:aws:sns:eu-central-1:123456789012:alerts"
+    settings = {"SHOPWARE_ALERTS_TOPIC": topic, "AWS_ENDPOINT_URL_SNS": "http://127.0.0.1:9"}
+    shopware = Shopware(tmp_path / "home", settings)
     shopware.drop("shop/orders/orders.csv", BAD_ORDERS.encode())
     found = shopware("settle", code=1)
-    assert "SHOPWARE_ALERTS_TOPIC=my-topic is not the ARN of an SNS topic" in found.stderr
+    assert f"SHOPWARE_ALERTS_TOPIC={topic}" in found.stderr
     assert shopware.table("silver/orders").height == 3, "the work is done"
 
 
@@ -681,6 +765,13 @@ def test_addresses_left_by_make_dev_are_found_and_the_environment_wins(tmp_path:
 @dg.job
 def _nothing() -> None:
     """A job of somebody else."""
+
+
+def _asked_for(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+    """A run that makes orders, in this state; nobody executes it."""
+    repository = RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin(host="localhost", port=1), "anything")
+    origin = RemoteJobOrigin(repository, _nothing.name)
+    return instance.create_run_for_job(_nothing, tags=_ORDERS_RUN, status=status, remote_job_origin=origin)
 
 
 def _instance(shopware: Shopware) -> dg.DagsterInstance:

@@ -123,7 +123,7 @@ def test_markers_are_read_without_the_rows(lake: Lake) -> None:
 
 def counts(*windows: str, read: int = 4, rejected: int = 1) -> pl.DataFrame:
     row = {"read": read, "accepted": read - rejected, "rejected": rejected, "superseded": 0, "waiting": 0}
-    more = {"source": "a", "version": "1", "landed_at": at(1), "current": True, "contract": "c"}
+    more = {"source": "a", "version": "1", "landed_at": at(1), "current": True, "judged_by": "c"}
     return pl.DataFrame([{"window": window, **more, **row} for window in windows])
 
 
@@ -148,7 +148,7 @@ def test_a_window_is_begun_until_its_counts_are_written(lake: Lake) -> None:
 def test_counts_say_who_wrote_them(lake: Lake) -> None:
     ledger.write(lake, LEDGER, ORDERS, ["2025-06-01"], counts("2025-06-01"))
     (line,) = ledger.read_ledger(lake).to_dicts()
-    assert (line["table_name"], line["run_id"], line["contract"]) == ("silver/orders", "run-1", "c")
+    assert (line["table_name"], line["run_id"], line["judged_by"]) == ("silver/orders", "run-1", "c")
     assert line["code_version"]
 
 

@@ -89,7 +89,14 @@ def says(lake: Lake, table: Table, kind: str, *rows: tuple[str, str, str, str]) 
 
 def judged(lake: Lake, table: Table, window: str, accepted: int, rejected: int) -> None:
     counts = {"read": accepted + rejected, "accepted": accepted, "rejected": rejected, "superseded": 0, "waiting": 0}
-    row = {"window": window, "source": "a", "version": "1", "landed_at": None, "current": True, "contract": ""} | counts
+    row = {
+        "window": window,
+        "source": "a",
+        "version": "1",
+        "landed_at": None,
+        "current": True,
+        "judged_by": "",
+    } | counts
     ledger.write(lake, LEDGER, table, [window], pl.DataFrame([row]))
 
 

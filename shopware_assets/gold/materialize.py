@@ -41,8 +41,7 @@ class Gold:
         """
         facts = self._facts(days)
         recorded = ledger.read_lineage(self.lake, self.answer.table, ["made_from"], days)
-        held = ledger.held_windows(self.lake, self.threshold, pl.col("table_name").is_in(_tables(self.answer)))
-        blocked = reading(self.answer, days, facts, recorded, held)
+        blocked = reading(self.answer, days, facts, recorded, self._held(days, facts, recorded))
         free = [day for day in days if day not in blocked]
         yield pl.DataFrame(schema={"window": pl.String, "rows": pl.Int64})
         for first in range(0, len(free), _BATCH_DAYS):
@@ -56,6 +55,14 @@ class Gold:
                         raise
                     facts = self._facts(days)
             yield made
+
+    def _held(self, days: Sequence[str], facts: pl.DataFrame, recorded: pl.DataFrame) -> pl.DataFrame:
+        """The held windows that these days can be `reading`; the ledger of other months is not read."""
+        among = [pl.col("table_name").is_in(_tables(self.answer))]
+        if self.answer.day is not None:
+            resting = _resting(facts, recorded)["rests_on"].str.split("/").list.last()
+            among.append(ledger.in_months_of(pl.concat([pl.Series([WHOLE, *days]), resting])))
+        return ledger.held_windows(self.lake, self.threshold, *among)
 
     def _facts(self, days: Sequence[str]) -> pl.DataFrame:
         tables = [silver(CONTRACTS[read.table]).name for read in self.answer.inputs]
@@ -143,9 +150,14 @@ def reading(
     own = {WHOLE if answer.day is None else window[:10] for window in read["window"]}
     if WHOLE in own:
         return set(days)
-    resting = pl.concat(facts.select("window", pl.col("rests_on").str.split(",")) for facts in (need, recorded))
     named = read.select(rests_on=pl.concat_str("table_name", "window", separator="/"))
-    return set(days) & {*own, *resting.explode("rests_on").join(named, on="rests_on", how="semi")["window"]}
+    return set(days) & {*own, *_resting(need, recorded).join(named, on="rests_on", how="semi")["window"]}
+
+
+def _resting(need: pl.DataFrame, recorded: pl.DataFrame) -> pl.DataFrame:
+    """Each `window` with each silver window, as `table/window`, that its rows rest on."""
+    both = pl.concat(facts.select("window", pl.col("rests_on").str.split(",")) for facts in (need, recorded))
+    return both.explode("rests_on")
 
 
 def _tables(answer: Answer) -> list[str]:

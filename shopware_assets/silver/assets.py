@@ -14,7 +14,7 @@ from shopware_assets.ledger import WHOLE
 from shopware_assets.metadata import of_table, rejected_schema, silver_schema
 from shopware_assets.partitions import Partitions
 from shopware_assets.silver.materialize import Silver
-from shopware_assets.transforms import feeds
+from shopware_assets.transforms import days_read
 
 
 def silver_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinition:
@@ -68,7 +68,7 @@ def silver_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
         tables = lake.open(context.run.run_id)
         names = sorted(context.partition_keys) if partitions_def else []
         windows: list[datetime | None] = [contract.grain.parse(name) for name in names] or [None]
-        silver_table = Silver(tables, contract, engine.open(), rules.starts_at, feeds(contract.name))
+        silver_table = Silver(tables, contract, engine.open(), rules.starts_at, days_read(contract.name))
         counts = pl.concat(silver_table.materialize(windows))
         total = _totals(counts)
         per_window = {name: _totals(part) for (name,), part in counts.group_by("window")} if names else {}

@@ -56,14 +56,14 @@ class Silver:
     """Materializes the windows of one silver table.
 
     Attributes:
-        feeds: The columns by whose day gold reads the table.
+        days_read: The columns by whose day gold reads the table.
     """
 
     lake: Lake
     contract: Contract
     engine: Engine
     start: datetime
-    feeds: tuple[str, ...] = ()
+    days_read: tuple[str, ...] = ()
 
     def materialize(self, windows: Sequence[datetime | None]) -> Iterator[pl.DataFrame]:
         """Replaces these windows (`[None]`: the whole of a reference table), several in a commit where they are small.
@@ -203,7 +203,7 @@ class Silver:
             window=named_window(silver(self.contract)),
             **{column.removeprefix("_"): pl.col(column) for column in _OBJECT},
             **{name: pl.col(name).fill_null(0) for name in ("read", "accepted", "rejected", "superseded", "waiting")},
-            contract=pl.lit(self.contract.fingerprint),
+            judged_by=pl.lit(ledger.judged_by(self.contract, self.days_read)),
         )
         identity = ["source", "version", "landed_at"]
         current = markers.lazy().select(*identity, "current").unique(identity)
@@ -237,7 +237,7 @@ class Silver:
                 at=pl.col("_day").cast(pl.String),
                 rests_on=pl.concat_str(rests_on, separator=",", ignore_nulls=True),
             )
-            for column in self.feeds
+            for column in self.days_read
         ]
         return pl.concat([_NO_FACTS, *(fact.collect() for fact in facts)], how="diagonal")
 

@@ -11,7 +11,7 @@ ANSWERS: dict[str, Answer] = {
 """Every gold table by name."""
 
 
-def feeds(table: str) -> tuple[str, ...]:
+def days_read(table: str) -> tuple[str, ...]:
     """The columns of a silver table by whose days gold reads it."""
     return tuple(
         sorted(

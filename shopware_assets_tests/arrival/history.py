@@ -20,7 +20,7 @@ from shopware_assets.contracts.tables import silver
 from shopware_assets.gold.materialize import Gold
 from shopware_assets.silver.materialize import Silver
 from shopware_assets.staleness import Survey
-from shopware_assets.transforms import ANSWERS, feeds
+from shopware_assets.transforms import ANSWERS, days_read
 from shopware_assets_tests.arrival.oracle import Row, Tables
 from shopware_assets_tests.arrival.world import START, Drop, MemoryLanding
 
@@ -119,7 +119,7 @@ class Story:
         else:
             contract = CONTRACTS[name]
             times = [contract.grain.parse(window) for window in sorted(windows)] if contract.event_time else [None]
-            batches = Silver(self.lake, contract, self.engine, START, feeds(name)).materialize(times)
+            batches = Silver(self.lake, contract, self.engine, START, days_read(name)).materialize(times)
         for _ in batches:
             pass
 

@@ -24,7 +24,7 @@ class Home:
     The older versions of objects are in bronze from the beginning; the newest ones wait in landing.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, drops: Iterable[Drop] = ()) -> None:
         self.folder = folder
         self.lake = folder / "lake"
         self.drops: list[Drop] = []
@@ -34,7 +34,7 @@ class Home:
             "SHOPWARE_REJECT_THRESHOLD": "1",
             "SHOPWARE_NOTIFY_SUCCESS": "false",
         }
-        drops = sorted(base(), key=lambda drop: drop.landed_at)
+        drops = sorted(drops or base(), key=lambda drop: drop.landed_at)
         for drop in drops:
             newer = [other for other in drops if other.key == drop.key and other.landed_at > drop.landed_at]
             self.land([drop])

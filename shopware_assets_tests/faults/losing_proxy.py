@@ -12,10 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Literal
-
-Fate = Literal["dropped", "failed"]
-"""What becomes of a reply: the connection ends instead of it; it says 500."""
 
 
 @dataclass
@@ -27,9 +23,9 @@ class LosingProxy:
 
 
 @contextmanager
-def losing_proxy(upstream: str, fate: Fate) -> Iterator[LosingProxy]:
+def losing_proxy(upstream: str) -> Iterator[LosingProxy]:
     """The proxy, on a free port of the loopback interface, while the block runs."""
-    command = [sys.executable, "-m", __name__, upstream.removeprefix("http://"), fate]
+    command = [sys.executable, "-m", __name__, upstream.removeprefix("http://")]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     proxy = LosingProxy(f"http://127.0.0.1:{process.stdout.readline().strip()}")
@@ -40,8 +36,11 @@ def losing_proxy(upstream: str, fate: Fate) -> Iterator[LosingProxy]:
         proxy.lost += said.splitlines()
 
 
-def _serve(host: str, fate: Fate) -> None:
-    """Prints its port, then the path of each lost reply; until stdin ends."""
+def _serve(host: str) -> None:
+    """Prints its port, then the path of each lost reply; until stdin ends.
+
+    By turns the connection ends instead of the reply, and the reply says 500.
+    """
     lost: set[bytes] = set()
 
     def loses(method: str, path: str, body: bytes) -> bool:
@@ -71,7 +70,7 @@ def _serve(host: str, fate: Fate) -> None:
             status, headers = reply.status, dict(reply.getheaders())
             if status < 300 and loses(self.command, self.path, body):
                 print(self.path, flush=True)
-                if fate == "dropped":
+                if len(lost) % 2:
                     self.close_connection = True
                     return
                 status, headers, content = 500, {}, b""
@@ -98,4 +97,4 @@ def _serve(host: str, fate: Fate) -> None:
 
 
 if __name__ == "__main__":
-    _serve(*sys.argv[1:])  # type: ignore[arg-type]
+    _serve(sys.argv[1])

@@ -127,6 +127,7 @@ def test_on_s3(tmp_path: Path, seaweedfs: S3, monkeypatch: pytest.MonkeyPatch) -
     assert held["replaced"] in (["new"], ["old", "new"])
 
 
+@pytest.mark.long
 def test_a_folder_that_is_not_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control."""
 

@@ -15,25 +15,23 @@ from shopware_assets.contracts.tables import Table
 from shopware_assets_tests.arrival import oracle
 from shopware_assets_tests.arrival.history import Story
 from shopware_assets_tests.arrival.world import CASES
-from shopware_assets_tests.faults.losing_proxy import Fate, LosingProxy, losing_proxy
+from shopware_assets_tests.faults.losing_proxy import LosingProxy, losing_proxy
 
 BEFORE, AFTER = CASES["snapshot sent again"]
-FATES: tuple[Fate, ...] = ("dropped", "failed")
 
 
 @contextmanager
-def lossy(s3: S3, fate: Fate) -> Iterator[tuple[Story, LosingProxy]]:
+def lossy(s3: S3) -> Iterator[tuple[Story, LosingProxy]]:
     """A story in a lake that loses the reply to every commit."""
-    with losing_proxy(s3.endpoint, fate) as proxy, pytest.MonkeyPatch.context() as patch:
+    with losing_proxy(s3.endpoint) as proxy, pytest.MonkeyPatch.context() as patch:
         for name, value in dataclasses.replace(s3, endpoint=proxy.endpoint).settings.items():
             patch.setenv(name, value)
         root = f"s3://{s3.fresh_bucket()}/lake"
         yield Story(root, [*BEFORE, *AFTER], storage_options(root)), proxy
 
 
-@pytest.mark.parametrize("fate", FATES)
-def test_the_reply_to_every_commit_is_lost(fate: Fate, seaweedfs: S3) -> None:
-    with lossy(seaweedfs, fate) as (story, proxy):
+def test_the_reply_to_every_commit_is_lost(seaweedfs: S3) -> None:
+    with lossy(seaweedfs) as (story, proxy):
         story.ingest(BEFORE)
         story.settle()
         story.finish()
@@ -41,9 +39,8 @@ def test_the_reply_to_every_commit_is_lost(fate: Fate, seaweedfs: S3) -> None:
     assert len(proxy.lost) > 20
 
 
-@pytest.mark.parametrize("fate", FATES)
 def test_rows_double_where_a_commit_is_repeated_without_a_look_in_the_log(
-    fate: Fate, seaweedfs: S3, monkeypatch: pytest.MonkeyPatch
+    seaweedfs: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
     append_once = Lake.append_once
@@ -55,7 +52,7 @@ def test_rows_double_where_a_commit_is_repeated_without_a_look_in_the_log(
 
     monkeypatch.setattr(Lake, "append_once", blindly)
     monkeypatch.setattr(Lake, "_version_of", lambda *_: None)
-    with lossy(seaweedfs, fate) as (story, _):
+    with lossy(seaweedfs) as (story, _):
         story.ingest(BEFORE)
         wrong = story.differences({"bronze/inventory": oracle.tables(BEFORE)["bronze/inventory"]})
     assert len(wrong) == 3

@@ -61,12 +61,12 @@ def one_object_a_commit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "commits"), [(processes._nothing, range(1, 4)), (one_object_a_commit, range(100, 200))]
+    ("first", "commits"), [(processes._nothing, range(1, 4)), (one_object_a_commit, range(20, 40))]
 )
 def test_tiny_objects_share_commits(first: Callable[[], None], commits: range, tmp_path: Path) -> None:
     """And they would not, if each had one of its own: the control."""
     shopware = Shopware(tmp_path)
-    land(shopware, 100)
+    land(shopware, 20)
     assert settled(shopware, first).commits in commits
 
 

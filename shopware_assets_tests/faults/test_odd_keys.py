@@ -92,6 +92,7 @@ def test_a_folder_whose_names_are_taken_for_utf_8(tmp_path: Path, monkeypatch: p
         check(shopware, keys)
 
 
+@pytest.mark.long
 def test_an_s3_whose_keys_are_unquoted_twice(tmp_path: Path, moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A control."""
     full = S3Landing._full

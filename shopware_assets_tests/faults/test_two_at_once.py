@@ -116,7 +116,7 @@ def test_a_race_that_goes_unnoticed_shows(
 
 
 def test_two_processes_settle_one_home(tmp_path: Path) -> None:
-    home = Home(tmp_path)
+    home = Home(tmp_path, [*BEFORE, *AFTER])
     both = [processes.start("settle", env=home.settings, output=home.output) for _ in range(2)]
     for process in both:
         process.join()

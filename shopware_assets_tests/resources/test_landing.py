@@ -350,11 +350,13 @@ def test_what_is_put_is_encrypted_as_set() -> None:
     landing = open_landing("s3://bucket/in", "aws:kms", "key-1")
     assert isinstance(landing, S3Landing)
     expected = {"Bucket": "bucket", "Key": "in/orders/a", "Body": BODY, "Metadata": {}}
-    with Stubber(landing._s3) as stub:
+    with Stubber(landing._impatient) as look, Stubber(landing._s3) as stub:
+        look.add_client_error("head_bucket", http_status_code=403)
         stub.add_response("put_object", {}, {**expected, "ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "key-1"})
         landing.put("orders/a", BODY)
     plain = open_landing("s3://bucket/in")
     assert isinstance(plain, S3Landing)
-    with Stubber(plain._s3) as stub:
+    with Stubber(plain._impatient) as look, Stubber(plain._s3) as stub:
+        look.add_response("head_bucket", {})
         stub.add_response("put_object", {}, expected)
         plain.put("orders/a", BODY)

@@ -29,22 +29,28 @@ DEFAULTS_AND_OTHERS: dict[str, tuple[object, str, object]] = {
     "start": (date(2025, 1, 1), "2020-02-29", date(2020, 2, 29)),
     "reject_threshold": (0.2, "1", 1.0),
     "rule_alert_share": (0.05, "0", 0.0),
-    "alerts_topic": ("", "arn:aws:sns:eu-central-1:1:t", "arn:aws:sns:eu-central-1:1:t"),
+    "alerts_topic": ("", "arn:aws-cn:sns:cn-north-1:1:t", "arn:aws-cn:sns:cn-north-1:1:t"),
     "notify_success": (True, "false", False),
     "landing_queue": ("", "https://sqs/1/q", "https://sqs/1/q"),
     "lake_encryption": ("", "AES256", "AES256"),
     "lake_kms_key": ("", "key-1", "key-1"),
     "landing_encryption": ("", "aws:kms", "aws:kms"),
     "landing_kms_key": ("", "key-2", "key-2"),
+    "port": (3000, "8080", 8080),
 }
 """Setting -> its default, another value as text, and that value."""
 
 WRONG = {
-    "environment": ["prod", "", "AWS"],
-    "start": ["2025-13-01", "soon", "", TOMORROW],
+    "environment": ["prod", "AWS"],
+    "home": ["/srv/a=b", "/srv/[shop]", "/srv/a%20b", "a\\b", "a\tb"],
+    "landing": ["s3:/bucket", "s3://", "s3:///in", "gs://bucket/in", "S3://bucket"],
+    "lake": ["s3:/bucket/lake", "file:///srv/lake", "s3://bucket/a^b", "/srv/day=1"],
+    "alerts_topic": ["alerts", "arn:aws:sqs:eu-central-1:1:t", "arn:aws:sns:eu-central-1:1:"],
+    "port": ["http", "0", "70000"],
+    "start": ["2025-13-01", "soon", TOMORROW],
     "reject_threshold": ["lots", "-0.1", "1.1", "nan"],
     "rule_alert_share": ["5 %", "2"],
-    "notify_success": ["perhaps", ""],
+    "notify_success": ["perhaps"],
     "lake_encryption": ["rot13"],
     "landing_encryption": ["aes256"],
 }
@@ -72,6 +78,28 @@ def test_a_wrong_value_is_named_in_one_sentence(name: str, text: str, monkeypatc
     assert str(raised.value).startswith(f"SHOPWARE_{name.upper()} is {text!r}: ")
     assert str(raised.value).endswith(".") and "\n" not in str(raised.value)
     assert raised.value.__suppress_context__, "nobody reads a traceback of pydantic's"
+
+
+@pytest.mark.parametrize("name", DEFAULTS_AND_OTHERS)
+def test_an_empty_variable_is_as_good_as_none(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"SHOPWARE_{name.upper()}", "")
+    assert getattr(read_settings(), name) == DEFAULTS_AND_OTHERS[name][0]
+
+
+@pytest.mark.parametrize("name", ["SHOPWARE_SERVICE_HOST", "SHOPWARE_PICTURES", "SHOPWARE_9"])
+def test_variables_of_others_are_theirs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "x")
+    assert read_settings() == Settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "other"), [("AWS_REGION", "AWS_DEFAULT_REGION"), ("AWS_DEFAULT_REGION", "AWS_REGION")]
+)
+def test_either_name_of_the_region_will_do(given: str, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(given, "eu-north-1")
+    monkeypatch.delenv(other, raising=False)
+    read_settings()
+    assert os.environ[other] == "eu-north-1"
 
 
 def test_today_is_not_in_the_future(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,8 @@ from shopware_assets.contracts.tables import Table, bronze, rejected, silver
 from shopware_assets.ledger import LEDGER, LINEAGE
 from shopware_assets.silver import materialize as module
 from shopware_assets.silver.materialize import Silver
-from shopware_assets.transforms import feeds
+from shopware_assets.staleness import Survey
+from shopware_assets.transforms import days_read
 from shopware_assets_tests.arrival.history import Story
 from shopware_assets_tests.arrival.world import START, Drop, drop, line, moment, order, product, stock
 
@@ -33,7 +34,7 @@ ORDERS, ITEMS, STOCK = CONTRACTS["orders"], CONTRACTS["order_items"], CONTRACTS[
 
 
 def of(lake: Lake, table: str) -> Silver:
-    return Silver(lake, CONTRACTS[table], PolarsEngine(), START, feeds(table))
+    return Silver(lake, CONTRACTS[table], PolarsEngine(), START, days_read(table))
 
 
 def make(lake: Lake, table: str, *windows: str) -> pl.DataFrame:
@@ -244,6 +245,21 @@ def test_a_key_over_a_derived_column_is_one_key_over_the_whole_table(tmp_path: P
     assert set(lake.scan(bronze(ORDERS)).collect()["_line"]) == {0, 1, 2}
 
 
+def test_windows_that_gave_gold_other_days_are_stale(tmp_path: Path) -> None:
+    """As where a gold table is added or taken away."""
+    lake = told(tmp_path, *BOTH_DAYS)
+
+    def stale() -> frozenset[str]:
+        return next(of for of in Survey(lake, PolarsEngine(), 1).silver() if of.table == silver(ORDERS)).windows
+
+    make(lake, "orders", "01", "02")
+    assert not stale()
+    pl.concat(Silver(lake, ORDERS, PolarsEngine(), START, ()).materialize([moment("01")]))
+    assert stale() == {D1}
+    make(lake, "orders", "01")
+    assert not stale()
+
+
 def test_a_contract_with_one_more_column_makes_its_windows_again(tmp_path: Path) -> None:
     lake = told(tmp_path, *BOTH_DAYS)
     make(lake, "orders", "01", "02")
@@ -259,7 +275,7 @@ def test_a_contract_with_one_more_column_makes_its_windows_again(tmp_path: Path)
     )
     found = [of for page in FolderLanding(str(landing)).pages("shop/orders") for of in page]
     ingest(lake, FolderLanding(str(landing)), contract, found, engine=PolarsEngine(), start=START)
-    pl.concat(Silver(lake, contract, PolarsEngine(), START, feeds("orders")).materialize([moment("01")]))
+    pl.concat(Silver(lake, contract, PolarsEngine(), START, days_read("orders")).materialize([moment("01")]))
     notes = lake.scan(silver(contract)).select("order_id", "gift_note").collect()
     assert sorted(notes.iter_rows()) == [("o1", None), ("o2", None), ("o3", None), ("o9", "Hi")]
     make(lake, "orders", "01")  # and a contract with one less leaves the table its column
