@@ -317,7 +317,7 @@ class S3Landing:
             "404": "a bucket that does not exist",
             "NoCredentialsError": "and no credentials are set (see AWS_ACCESS_KEY_ID)",
             "EndpointConnectionError": f"whose endpoint cannot be reached (see {endpoint_setting('S3')})",
-            "ConnectTimeoutError": f"whose endpoint cannot be reached (see {endpoint_setting('S3')})",
+            "ConnectTimeoutError": f"whose endpoint does not answer (see {endpoint_setting('S3')})",
             "ReadTimeoutError": f"whose endpoint does not answer (see {endpoint_setting('S3')})",
             "InvalidAccessKeyId": "which refuses the credentials (see AWS_ACCESS_KEY_ID)",
             "SignatureDoesNotMatch": "which refuses the credentials (see AWS_SECRET_ACCESS_KEY)",

@@ -18,6 +18,8 @@ _FORGET_AFTER = timedelta(hours=24)
 _LOADED_AT = datetime.now(UTC)  # failures from before a deployment or a restart say nothing about what runs now
 _HISTORY = 500
 
+# What a request is told by again is not for people: the UI hides tags of this namespace.
+_ASSETS, _MISSING = ".dagster/shopware_assets", ".dagster/shopware_missing"
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -72,8 +74,8 @@ class Request:
     def tags(self) -> dict[str, str]:
         first, last = self.span
         tags = {
-            "shopware/assets": ",".join(self.assets),
-            "shopware/missing": self.missing(self.windows),
+            _ASSETS: ",".join(self.assets),
+            _MISSING: self.missing(self.windows),
             "shopware/attempt": str(self.attempt),
             "shopware/about": self.about,
         }
@@ -112,16 +114,16 @@ def asked_before(instance: dg.DagsterInstance, since: datetime | None = None) ->
     records = instance.get_run_records(dg.RunsFilter(created_after=since), limit=_HISTORY)
     unfinished = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED), limit=_HISTORY)
     runs = {record.dagster_run.run_id: record.dagster_run for record in (*unfinished, *records)}
-    return [_asked(run) for run in runs.values() if "shopware/assets" in run.tags or run.status in UNFINISHED]
+    return [_asked(run) for run in runs.values() if _ASSETS in run.tags or run.status in UNFINISHED]
 
 
 def _asked(run: dg.DagsterRun) -> Asked:
     window = run.tags.get("dagster/partition", "")
     by_hand = ",".join(key.to_user_string() for key in run.asset_selection or ())
     return Asked(
-        tuple(run.tags.get("shopware/assets", by_hand).split(",")),
+        tuple(run.tags.get(_ASSETS, by_hand).split(",")),
         (run.tags.get(_RANGE_START, window), run.tags.get(_RANGE_END, window)),
-        run.tags.get("shopware/missing", ""),
+        run.tags.get(_MISSING, ""),
         int(run.tags.get("shopware/attempt", "0")),
         run.status,
         run.tags.get("shopware/about", run.job_name),

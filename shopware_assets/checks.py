@@ -281,7 +281,11 @@ def evaluate(
                     check_name=name,
                     passed=window not in failing,
                     severity=level,
-                    metadata={name: _in_words(value) for name, value in failing.get(window, {}).items()},
+                    # One name for the number, here and below: the UI draws each name as a line of its own.
+                    metadata={
+                        "rows_affected" if fact == "rows" else fact: _in_words(value)
+                        for fact, value in failing.get(window, {}).items()
+                    },
                     partition=window,
                 )
             )

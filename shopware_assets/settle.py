@@ -21,7 +21,7 @@ from resources.notifications import Notifications, NotSent
 from sensors.requests import ATTEMPTS, UNFINISHED, Admitted, Request, admit, asked_before
 from sensors.watch import Watch
 
-PROCESS = "shopware/process"
+PROCESS = ".dagster/shopware_process"
 """The tag of a run that a command executes itself: its process, which says whether it can still be running."""
 
 _PATIENCE = 60  # seconds without news from runs that others make

@@ -179,6 +179,17 @@ class Contract:
     table_rules: tuple[TableRule, ...] = field(default=(), repr=False)
     owner: str = field(default="team:data-platform", repr=False)
 
+    def __post_init__(self) -> None:
+        delivered = set(self.column_names)
+        named = {
+            "event_time": {self.event_time} - {None} - delivered,
+            "key": set(self.key) - delivered - {derived.name for derived in self.derived},
+            "references": {reference.column for reference in self.references} - delivered,
+        }
+        for part, unknown_names in named.items():
+            if unknown_names:
+                raise ValueError(f"{part} of the contract {self.name} names {unknown_names.pop()!r}, no column of it")
+
     @property
     def column_names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)

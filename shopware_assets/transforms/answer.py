@@ -50,6 +50,10 @@ class Answer:
     compute: Callable[[Mapping[str, nw.LazyFrame], Engine], nw.LazyFrame] = field(compare=False, repr=False)
     owner: str = "team:analytics"
 
+    def __post_init__(self) -> None:
+        if unknown := {*self.key, self.day or self.key[0]} - {measure.name for measure in self.measures}:
+            raise ValueError(f"key or day of {self.name} names {unknown.pop()!r}, which is no column")
+
     @property
     def table(self) -> Table:
         columns = {measure.name: measure.type.dtype for measure in self.measures}

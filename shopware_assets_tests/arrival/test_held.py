@@ -20,7 +20,7 @@ GOOD = (
     drop("products", "1.csv", "01T06", product("p1"), product("p2", "Hats")),
     drop("orders", "1.csv", "01T07", order("o1", "01T05"), order("o2", "01T06")),
     drop("orders", "2.csv", "02T07", order("o3", "02T05")),
-    # The first order's line is of another day than its order, and came back on a third one; the last two share a window.
+    # The first order's line is of another day than its order, and came back on a third; the last two share a window.
     drop("order_items", "1.csv", "06T08", line("l1", "o1", "p1", "02T05", "returned", returned_at="05T05")),
     drop("order_items", "2.csv", "02T08", line("l2", "o2", "p2", "01T06"), line("l3", "o3", "p2", "01T07")),
     drop("inventory", "1.jsonl", "01T09", stock("1", "01T08"), stock("2", "01T08", product_id="2")),

@@ -9,7 +9,7 @@ import narwhals as nw
 import pytest
 
 from shopware_assets.contracts import CONTRACTS, INVENTORY, ORDER_ITEMS, ORDERS, PRODUCTS
-from shopware_assets.contracts.contract import Contract, Rule, Severity, Type
+from shopware_assets.contracts.contract import Contract, Reference, Rule, Severity, Type
 from shopware_assets.contracts.windows import Grain
 
 REQUIRED = {
@@ -173,3 +173,12 @@ def test_fingerprint_does_not_change_with_words_about_it() -> None:
     assert reworded.fingerprint == INVENTORY.fingerprint
     required = dataclasses.replace(INVENTORY, columns=(dataclasses.replace(columns[0], required=False), *columns[1:]))
     assert required.fingerprint != INVENTORY.fingerprint
+
+
+REFERENCE = (Reference("user_known", "A user that is known.", "userid", "users", "id"),)
+
+
+@pytest.mark.parametrize("wrong", [{"key": ("order_idd",)}, {"event_time": "created"}, {"references": REFERENCE}])
+def test_a_name_that_is_no_column_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} of the contract orders names '.*', no column of it"):
+        dataclasses.replace(ORDERS, **wrong)

@@ -1,1 +1,1 @@
-"""Faults: kills, lost replies, two at once, full disks, odd clocks and odder objects. What must hold is always the same."""
+"""Faults: kills, lost replies, two at once, full disks, odd clocks, odder objects. What must hold is ever the same."""

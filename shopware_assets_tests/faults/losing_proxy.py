@@ -1,6 +1,7 @@
-"""An HTTP proxy in front of S3 that passes every request on, and loses the first reply to every Delta commit that was made.
+"""An HTTP proxy in front of S3 that passes every request on, and loses the first reply to every Delta commit.
 
-deltalake may answer that by making it again in the next version: that reply comes through. It is a process of its own: deltalake looks into the log without letting this one's other threads run.
+The commit was made. deltalake may answer that by making it again in the next version: that reply comes through. The
+proxy is a process of its own: deltalake looks into the log without letting this one's other threads run.
 """
 
 import http.client

@@ -23,7 +23,7 @@ def _nothing() -> None: ...
 def start(
     *command: str, env: Mapping[str, str], output: Path, first: Callable[[], None] = _nothing
 ) -> ForkServerProcess:
-    """Starts `shopware COMMAND` with these settings; what it prints goes to a file. `first` is called in the process."""
+    """Starts `shopware COMMAND` with these settings; what it prints goes to a file. `first` is called in it."""
     process = _CONTEXT.Process(target=_run, args=(command, dict(env), str(output), first))
     process.start()
     return process

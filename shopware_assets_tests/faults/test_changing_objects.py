@@ -1,4 +1,4 @@
-"""Objects that are deleted or changed while they are read: a version is in bronze whole or not at all, and stops no other."""
+"""Objects deleted or changed while they are read: a version is in bronze whole or not at all, and stops no other."""
 
 import json
 import time

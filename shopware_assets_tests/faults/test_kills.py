@@ -1,4 +1,4 @@
-"""Kill -9 at any moment: no row is lost or doubled, every table can be read, and what settles is as if nothing had been."""
+"""Kill -9 at any moment: no row is lost or doubled, every table can be read, and what settles is as ever."""
 
 import os
 import signal

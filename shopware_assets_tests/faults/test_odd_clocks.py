@@ -1,4 +1,4 @@
-"""Clocks that are off: landing says any time, and every row is still accounted for, by that time and by no other clock."""
+"""Clocks that are off: landing says any time; every row is accounted for, by that time and by no other clock."""
 
 import json
 import os

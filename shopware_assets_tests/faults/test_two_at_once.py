@@ -18,7 +18,7 @@ from shopware_assets_tests.faults.homes import Home
 BEFORE, AFTER = CASES["snapshot sent again"]
 
 OVERTAKEN = "1111" + "0000" + "1" * 20
-"""The second has replaced rows, and not said so in the ledger, when the first does all that with what it read before."""
+"""The second has replaced rows, not said so in the ledger yet, when the first does all that with what it had read."""
 DRAWN = ["".join(Random(seed).choices("012", k=60)) for seed in range(5)]
 
 
@@ -69,7 +69,7 @@ class Turns(Commits):
 
 
 def wrong(folder: Path, order: str) -> list[str]:
-    """What is wrong in the end if one run judges what has landed while more lands, which two others ingest and judge."""
+    """What is wrong in the end if one run judges what has landed while more lands that two others ingest and judge."""
     story, turns = Story(folder, [*BEFORE, *AFTER]), Turns(order)
     story.ingest(BEFORE)
 
