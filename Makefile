@@ -3,7 +3,7 @@
 UV_VERSION := 0.13.8
 UV := $(or $(shell command -v uv),.bootstrap/bin/uv)
 RUN := $(UV) run --no-sync
-PYTEST := $(RUN) pytest -n 3 --dist loadfile
+PYTEST := $(RUN) pytest -n 3 --dist loadgroup
 
 .PHONY: help install dev test test-full lint bench pictures clean
 .DEFAULT_GOAL := help

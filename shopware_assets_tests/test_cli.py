@@ -588,16 +588,16 @@ def test_each_reason_stands_with_what_failed(shopware: Shopware, monkeypatch: py
         assert f"a disk that broke in {month}" in line
 
 
-@pytest.mark.parametrize(("others", "looks"), [(False, 5), (True, 3)])
+@pytest.mark.parametrize(("others", "looks"), [(False, 4), (True, 3)])
 def test_where_others_settle_too_not_all_that_lands_is_waited_for(
     shopware: Shopware, monkeypatch: pytest.MonkeyPatch, others: bool, looks: int
 ) -> None:
-    """A source that lands an object each time that landing is looked at, five times."""
+    """A source that lands an object each time that landing is looked at, four times."""
     landed = Watch.landed
     seen = []
 
     def land_one_more(watch: Watch) -> Any:
-        if len(seen) < 5:
+        if len(seen) < 4:
             seen.append(shopware.drop(f"shop/orders/{len(seen)}.csv", ORDERS.encode()))
         return landed(watch)
 

@@ -169,6 +169,7 @@ def commits_rows_before_their_markers(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Lake, "append_once", in_two)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("broken", "case"),
     [
@@ -188,6 +189,7 @@ def test_a_broken_law_shows(broken: Break, case: str, tmp_path: Path, monkeypatc
     assert wrong(told(case, tmp_path))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("broken", "case"),
     [
