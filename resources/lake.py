@@ -398,13 +398,13 @@ _CONFIGURATION: dict[str, str | None] = {"delta.checkpointInterval": "50"}
 
 
 @functools.cache
-def _cached_schema(table_name: str, columns: tuple[tuple[str, nw.dtypes.DType], ...]) -> pl.Schema:
+def _cached_schema(columns: tuple[tuple[str, nw.dtypes.DType], ...]) -> pl.Schema:
     return nw.Schema(dict(columns)).to_polars()
 
 
 def polars_schema(table: Table) -> pl.Schema:
     """The columns of the table as Polars types."""
-    return _cached_schema(table.name, tuple(table.columns.items()))
+    return _cached_schema(tuple(table.columns.items()))
 
 
 def _arrow_schema(table: Table) -> pa.Schema:

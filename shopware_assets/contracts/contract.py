@@ -181,8 +181,8 @@ class Contract:
 
     def __post_init__(self) -> None:
         delivered = set(self.column_names)
-        named = {
-            "event_time": {self.event_time} - {None} - delivered,
+        named: dict[str, set[str]] = {
+            "event_time": {self.event_time or self.column_names[0]} - delivered,
             "key": set(self.key) - delivered - {derived.name for derived in self.derived},
             "references": {reference.column for reference in self.references} - delivered,
         }

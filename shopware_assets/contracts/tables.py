@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 import narwhals as nw
 
@@ -49,10 +48,6 @@ class Table:
     columns: Mapping[str, nw.dtypes.DType] = field(hash=False)
     partition_columns: tuple[str, ...] = ()
     grain: Grain | None = None
-
-    def partition_values(self, window: datetime) -> tuple[object, ...]:
-        """The values of the partition columns for a window: its date, and its hour where windows are hours."""
-        return (window.date(), window.hour)[: len(self.partition_columns)]
 
 
 def _partitions(contract: Contract) -> dict[str, nw.dtypes.DType]:

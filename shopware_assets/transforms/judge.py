@@ -7,11 +7,9 @@ from typing import NamedTuple
 import narwhals as nw
 
 from shopware_assets.contracts.contract import READABLE, Column, Contract, Reference, Rule, Severity, text_of, unknown
+from shopware_assets.contracts.tables import PROVENANCE, rejected, silver
 from shopware_assets.contracts.windows import CLOCK_SKEW
 from shopware_assets.transforms.engine import WHITE_SPACE, Engine
-
-PROVENANCE = ("_source", "_version", "_line", "_landed_at")
-"""Where a row came from: object below the landing root, its version, record number, landing time."""
 
 ACCEPTED, REJECTED, SUPERSEDED = "accepted", "rejected", "superseded"
 
@@ -24,31 +22,6 @@ class Split(NamedTuple):
     superseded: nw.LazyFrame
 
 
-def accepted_columns(contract: Contract) -> list[str]:
-    """The columns of an accepted row: delivered, carried and derived ones, its window, its provenance."""
-    carried = [carried.name for reference in contract.references for carried in reference.carries]
-    derived = [derived.name for derived in contract.derived]
-    return [*contract.column_names, *carried, *derived, *contract.partition_columns, "_warnings", *PROVENANCE]
-
-
-def rejected_columns(contract: Contract) -> list[str]:
-    """The columns of a rejected row: the text as it came, why it was set aside, its window, its provenance."""
-    return [
-        *contract.column_names,
-        "_extra",
-        "_corrupt",
-        "_reasons",
-        "_warnings",
-        *contract.partition_columns,
-        *PROVENANCE,
-    ]
-
-
-def superseded_columns(contract: Contract) -> list[str]:
-    """The columns of a superseded row: the text as it came, its window, its provenance, whether its object stands."""
-    return [*contract.column_names, *contract.partition_columns, *PROVENANCE, "_current"]
-
-
 def split(
     rows: nw.LazyFrame,
     contract: Contract,
@@ -59,7 +32,8 @@ def split(
 ) -> Split:
     """The rows of a table as accepted (typed), rejected (text, with every rule they broke) and superseded (text) ones.
 
-    Arguments as for `judge`. Collect the three together: they share their work.
+    Accepted and rejected ones have the columns of their tables, superseded ones those delivered, window, provenance and
+    `_current`. Arguments as for `judge`. Collect the three together: they share their work.
     """
     clear, others = _judged(rows, contract, engine, start, parents or {})
 
@@ -69,11 +43,12 @@ def split(
     def verbatim(judged: nw.LazyFrame, columns: list[str]) -> nw.LazyFrame:
         return judged.with_columns(nw.col(text_of(name)).alias(name) for name in contract.column_names).select(columns)
 
-    accepted = accepted_columns(contract)
+    accepted = list(silver(contract).columns)
+    superseded = [*contract.column_names, *contract.partition_columns, *PROVENANCE, "_current"]
     return Split(
         accepted=nw.concat([clear.select(accepted), became(ACCEPTED).select(accepted)]),
-        rejected=verbatim(became(REJECTED), rejected_columns(contract)),
-        superseded=verbatim(became(SUPERSEDED), superseded_columns(contract)),
+        rejected=verbatim(became(REJECTED), list(rejected(contract).columns)),
+        superseded=verbatim(became(SUPERSEDED), superseded),
     )
 
 

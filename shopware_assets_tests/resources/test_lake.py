@@ -59,7 +59,7 @@ def hours(day: int) -> list[datetime]:
 
 def frame(table: Table, rows: Iterable[tuple[int, datetime]]) -> pl.DataFrame:
     """Rows of an id and a window."""
-    partitions = [(id, *table.partition_values(window)) for id, window in rows]
+    partitions = [(id, *(window.date(), window.hour)[: len(table.partition_columns)]) for id, window in rows]
     return pl.DataFrame(partitions, schema=polars_schema(table), orient="row")
 
 

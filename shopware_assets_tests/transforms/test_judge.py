@@ -17,20 +17,16 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from resources.engine_polars import PolarsEngine
-from shopware_assets.contracts import CONTRACTS, INVENTORY, ORDER_ITEMS, ORDERS, PRODUCTS
+from shopware_assets.contracts import CONTRACTS, INVENTORY, ORDER_ITEMS, ORDERS, PRODUCTS, tables
 from shopware_assets.contracts.contract import Column, Contract, Rule, Severity, Type
 from shopware_assets.contracts.windows import Grain
 from shopware_assets.transforms import judge as module
 from shopware_assets.transforms.judge import (
     ACCEPTED,
-    PROVENANCE,
     REJECTED,
     SUPERSEDED,
-    accepted_columns,
     judge,
-    rejected_columns,
     split,
-    superseded_columns,
 )
 from shopware_assets_tests.scenario import GOOD, LANDED, START, bronze_rows, dirty_rows, dirty_texts, parents
 
@@ -347,7 +343,7 @@ def test_a_rejected_row_keeps_its_text() -> None:
     row = {name: f" {text}\t" for name, text in GOOD["orders"].items()}
     row |= {"status": " Lost ", "_extra": '{"gift":true}'}
     _, rejected, _ = parted(bronze_rows(ORDERS, [row]), ORDERS)
-    assert rejected.columns == rejected_columns(ORDERS)
+    assert rejected.columns == list(tables.rejected(ORDERS).columns)
     assert {name: rejected[name].item() for name in row} == row
 
 
@@ -452,7 +448,7 @@ def test_rows_of_an_older_object_version_are_superseded_whatever_they_hold() -> 
 def test_a_superseded_row_keeps_its_text_and_says_whether_its_object_stands() -> None:
     changes: list[dict[str, object]] = [{"user_id": " 9116 "}, {}, {"_current": False}]
     _, _, superseded = parted(bronze_rows(ORDERS, [GOOD["orders"] | change for change in changes]), ORDERS)
-    assert superseded.columns == superseded_columns(ORDERS)
+    assert superseded.columns == [*ORDERS.column_names, "created_date", *tables.PROVENANCE, "_current"]
     lost = superseded.sort("_line").select("_line", "user_id", "_current")
     assert lost.rows() == [(1, " 9116 ", True), (3, "9116", False)]
 
@@ -474,7 +470,7 @@ def test_no_rows_are_no_rows() -> None:
     for contract in CONTRACTS.values():
         accepted, rejected, superseded = parted(bronze_rows(contract, []), contract)
         assert (len(accepted), len(rejected), len(superseded)) == (0, 0, 0)
-        assert accepted.columns == accepted_columns(contract)
+        assert accepted.columns == list(tables.silver(contract).columns)
 
 
 # --- properties ------------------------------------------------------------------------------------------------------
@@ -551,7 +547,7 @@ def test_the_order_of_rows_does_not_matter(world: tuple[str, pl.DataFrame], rand
     shuffled = list(range(len(rows)))
     random.shuffle(shuffled)
     for part, same in zip(parted(rows, contract), parted(rows[shuffled], contract), strict=True):
-        assert_frame_equal(part.sort(PROVENANCE), same.sort(PROVENANCE))
+        assert_frame_equal(part.sort(*tables.PROVENANCE), same.sort(*tables.PROVENANCE))
 
 
 @enough
