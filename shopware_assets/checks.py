@@ -207,7 +207,8 @@ def stored(lake: Lake, table: Table, name: str = "rows", *, handle: DeltaTable |
     else:
         within = (pl.col(column).is_not_null() for column in table.partition_columns)
         counted = lake.counts(table, handle=handle).filter(*within)
-    return counted.select(window=named_window(table), **{name: "rows"}).filter(pl.col(name) > 0)
+    windows = counted.group_by(window=named_window(table)).agg(pl.col("rows").sum().alias(name))
+    return windows.filter(pl.col(name) > 0)
 
 
 def unbalanced(lake: Lake, contract: Contract, windows: Sequence[str]) -> pl.DataFrame:

@@ -73,6 +73,7 @@ ALLOWED = Table("allowed", {"table_name": _TEXT, "window": _TEXT, "objects": _TE
 
 _MARKER = pl.Struct(
     {
+        "object": pl.String,
         "outcome": pl.String,
         "rows": pl.Int64,
         "reason": pl.String,
@@ -109,9 +110,9 @@ def markers(lake: Lake, contract: Contract, *, handle: DeltaTable | None = None)
     """What every ingested object version held.
 
     Returns:
-        `source`, `version`, `landed_at`, `window` (of landing), `outcome` (ingested, empty, unreadable, gone), `rows`,
-        `reason`, `missing_columns`, `undeclared`, `windows` (name and rows of each window it has rows in) and
-        `current`: whether no newer version of the object could be read.
+        `source` (an object, or a sheet of it), `version`, `landed_at`, `window` (of landing), `object`, `outcome`
+        (ingested, empty, workbook, unreadable, gone), `rows`, `reason`, `missing_columns`, `undeclared`, `windows` (name
+        and rows of each window it has rows in) and `current`: whether no newer version of the object could be read.
     """
     found = (
         _marker_rows(lake, contract, handle)
@@ -125,10 +126,12 @@ def markers(lake: Lake, contract: Contract, *, handle: DeltaTable | None = None)
         .unnest("marker")
         .collect()
     )
-    readable = pl.col("outcome").is_in(["ingested", "empty"])
+    # A sheet stands or falls with its workbook. (Older markers do not name their object: they have no sheets.)
+    found = found.with_columns(pl.col("object").fill_null(pl.col("source")))
+    whole = (pl.col("source") == pl.col("object")) & pl.col("outcome").is_in(["ingested", "empty", "workbook"])
     order = pl.struct("landed_at", "version")
-    newest = found.filter(readable).sort(order).group_by("source").last().select("source", _newest=order)
-    return found.join(newest, on="source", how="left").select(
+    newest = found.filter(whole).sort(order).group_by("object").last().select("object", _newest=order)
+    return found.join(newest, on="object", how="left").select(
         pl.exclude("_newest"),
         current=pl.col("_newest").is_null()
         | (pl.col("landed_at") > pl.col("_newest").struct.field("landed_at"))

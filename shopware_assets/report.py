@@ -157,7 +157,7 @@ def _objects(lake: Lake, contract: Contract) -> pl.DataFrame:
     ):
         lines = lines.join(counts, on=_IDENTITY, how="left")
     lines = lines.with_columns(pl.col(*_COUNTS[1:], "stored").fill_null(0))
-    replaced = pl.col("outcome").is_in(["ingested", "empty", "unreadable"]) & ~pl.col("current")
+    replaced = pl.col("outcome").is_in(["ingested", "empty", "workbook", "unreadable"]) & ~pl.col("current")
     lost = pl.when(pl.col("stored") != pl.col("rows")).then(pl.format("Bronze has {} of its rows.", "stored"))
     lacks = pl.when(pl.col("missing_columns").list.len() > 0).then(
         pl.format("Its header lacks {}.", pl.col("missing_columns").list.join(", "))

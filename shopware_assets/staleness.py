@@ -120,7 +120,8 @@ class Survey:
         windows: set[str] = set()
         for table, column in ((silver(contract), "accepted"), (rejected(contract), "rejected")):
             booked = judged.group_by("window").agg(rows=pl.col(column).sum()).filter(pl.col("rows") > 0)
-            stored = self.lake.counts(table).select(window=named_window(table), rows="rows").filter(pl.col("rows") > 0)
+            counted = self.lake.counts(table).group_by(window=named_window(table)).agg(pl.col("rows").sum())
+            stored = counted.filter(pl.col("rows") > 0)
             windows |= stale(booked.select("window", "rows"), stored)
         return windows
 

@@ -23,7 +23,7 @@ _NOT_TEXT = {
     b"%PDF-": "a PDF document",
     b"PK\x03\x04": "a ZIP archive or an Office document",
     b"PK\x05\x06": "an empty ZIP archive",
-    b"\xd0\xcf\x11\xe0": "an old Office document",
+    b"\xd0\xcf\x11\xe0": "an old or a locked Office document",
     b"PAR1": "a Parquet file",
     b"ORC": "an ORC file",
     b"Obj\x01": "an Avro file",

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -16,7 +16,7 @@ from deltalake.exceptions import DeltaError
 from resources.lake import Lake, polars_schema
 from resources.landing import Gone, Landed, Landing, Unreachable
 from resources.prefetch import prefetch
-from resources.records import Seen, Unreadable, read_records
+from resources.records import Seen, Unreadable, read_records, sheets
 from resources.settings import Misconfigured
 from shopware_assets.contracts.contract import Contract
 from shopware_assets.contracts.tables import bronze
@@ -195,21 +195,47 @@ class _Group:
         if known.holds(landed, landed_at):  # one that is back from the archive: as it is listed now it is known too
             batches.add_without_rows(landed, "known")
             return
+        if self.contract.layout == "json":
+            yield from self._read_sheet(landed, landed_at, chunks, batches)
+            return
+        for name, text in sheets(chunks):
+            if not name:
+                yield from self._read_sheet(landed, landed_at, text, batches)
+                return
+            sheet = replace(landed, key=f"{landed.key}#{name}")
+            batches.begin(landed, landed_at, Seen(), outcome="workbook")
+            try:
+                if sheet not in self.spoilt:
+                    yield from self._read_sheet(sheet, landed_at, text, batches, of=landed)
+            except Unreadable as error:
+                self._spoil(sheet, "unreadable", str(error), batches)
+            if sheet in self.spoilt:
+                batches.add_without_rows(sheet, *self.spoilt[sheet], landed_at=landed_at, of=landed)
+
+    def _read_sheet(
+        self,
+        sheet: Landed,
+        landed_at: datetime,
+        chunks: Iterable[bytes],
+        batches: "_Batches",
+        of: Landed | None = None,
+    ) -> Iterator[pl.DataFrame]:
         seen = Seen()
-        batches.begin(landed, landed_at, seen)
+        batches.begin(sheet, landed_at, seen, of=of)
         for part in read_records(chunks, self.contract.column_names, self.contract.layout, seen):
-            batches.add(landed, part)
+            batches.add(sheet, part)
             if batches.full:
                 yield from batches.flush()
 
 
 @dataclass
 class _Object:
-    """What is known of an object while it is read."""
+    """What is known of an object, or of one of its sheets, while it is read; `of`: the key of the object."""
 
     landed_at: datetime
     window: datetime
     seen: Seen
+    of: str
     outcome: str = ""
     why: str | None = None
     flushed: bool = False
@@ -236,9 +262,12 @@ class _Batches:
         self._waiting.clear()
         self._rows = self._bytes = 0
 
-    def begin(self, landed: Landed, landed_at: datetime, seen: Seen) -> None:
-        window = landing_window(landed.key, landed_at, self.contract.grain, self.start)
-        self.objects[landed] = _Object(landed_at, window, seen)
+    def begin(
+        self, landed: Landed, landed_at: datetime, seen: Seen, *, outcome: str = "", of: Landed | None = None
+    ) -> None:
+        """A sheet (of an object) is filed as an object of its own."""
+        window = landing_window((of or landed).key, landed_at, self.contract.grain, self.start)
+        self.objects[landed] = _Object(landed_at, window, seen, (of or landed).key, outcome)
 
     def add(self, landed: Landed, part: pl.DataFrame) -> None:
         about = self.objects[landed]
@@ -253,20 +282,28 @@ class _Batches:
         self._rows += part.height
         self._bytes += int(part.estimated_size())
 
-    def add_without_rows(self, landed: Landed, outcome: str, why: str | None = None) -> None:
+    def add_without_rows(
+        self,
+        landed: Landed,
+        outcome: str,
+        why: str | None = None,
+        *,
+        landed_at: datetime | None = None,
+        of: Landed | None = None,
+    ) -> None:
         """An unreadable object is one `_corrupt` record that says why; others are their marker alone."""
         unreadable = outcome == "unreadable"
-        self.begin(landed, landed.landed_at, Seen(rows=int(unreadable)))
-        self.objects[landed].outcome, self.objects[landed].why = outcome, why
+        self.begin(landed, landed_at or landed.landed_at, Seen(rows=int(unreadable)), outcome=outcome, of=of)
+        self.objects[landed].why = why
         if unreadable:
             record = {**dict.fromkeys((*self.contract.column_names, "_extra")), "_corrupt": why, "_line": 1}
             self.add(landed, pl.DataFrame([record], schema={**dict.fromkeys(record, pl.String), "_line": pl.Int64}))
 
     def take_back(self, landed: Landed) -> bool:
-        """Forgets the object; false if some of its rows were handed on already."""
-        self._waiting = [(of, part) for of, part in self._waiting if of != landed]
-        about = self.objects.pop(landed, None)
-        return about is None or not about.flushed
+        """Forgets the object, its sheets too; false if some of their rows were handed on already."""
+        forgotten = [of for of, about in self.objects.items() if of == landed or about.of == landed.key]
+        self._waiting = [(of, part) for of, part in self._waiting if of not in forgotten]
+        return not any([self.objects.pop(of).flushed for of in forgotten])
 
     @property
     def full(self) -> bool:
@@ -310,6 +347,7 @@ class _Batches:
 
     def _facts(self, about: _Object) -> dict[str, object]:
         return {
+            "object": about.of,
             "outcome": about.outcome or ("ingested" if about.seen.rows else "empty"),
             "reason": about.why,
             "rows": about.seen.rows,

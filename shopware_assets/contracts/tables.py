@@ -74,7 +74,8 @@ def silver(contract: Contract) -> Table:
     carried = {c.name: c.type.dtype for reference in contract.references for c in reference.carries}
     derived = {column.name: column.type.dtype for column in contract.derived}
     columns = {**typed, **carried, **derived, **_partitions(contract), "_warnings": _TEXT, **PROVENANCE}
-    return Table(f"silver/{contract.name}", columns, contract.partition_columns, _event_grain(contract))
+    partition_columns = (contract.laid_out_by,) if contract.laid_out_by else contract.partition_columns
+    return Table(f"silver/{contract.name}", columns, partition_columns, _event_grain(contract))
 
 
 def rejected(contract: Contract) -> Table:

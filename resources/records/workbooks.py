@@ -1,0 +1,69 @@
+"""Workbooks: an XLSX is as many CSVs as it has sheets, each read as if it had been saved as one.
+
+Not here: what a record of them is (`csv_records`).
+"""
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+import fastexcel
+import polars as pl
+
+from resources.records import limits
+from resources.records.text import Unreadable
+
+_ZIP = b"PK\x03\x04"
+
+
+def sheets(chunks: Iterable[bytes]) -> Iterator[tuple[str, Iterable[bytes]]]:
+    """The sheets of an object: name and text; an object that is no workbook is one sheet without a name.
+
+    Cells have their values, not their looks: times are ISO 8601, whole numbers have no decimals. Rows without a value
+    are left out, as blank lines are. A workbook is held whole, its sheets one at a time.
+
+    Raises:
+        Unreadable: It is a damaged workbook, another kind of archive, or too large.
+    """
+    chunks = iter(chunks)
+    head = next(chunks, b"")
+    while len(head) < len(_ZIP) and (more := next(chunks, b"")):
+        head += more
+    if not head.startswith(_ZIP):
+        yield "", chain([head], chunks)
+        return
+    book = _opened(_whole(chain([head], chunks)))
+    for name in book.sheet_names:
+        try:
+            sheet = book.load_sheet(name, header_row=None, dtypes="string").to_polars()
+        except fastexcel.FastExcelError as error:
+            raise Unreadable(f"Its sheet {name!r} cannot be read: {_first_line(error)}.") from None
+        rows = (
+            sheet.filter(~pl.all_horizontal(pl.all().fill_null("").str.strip_chars() == "")) if sheet.width else sheet
+        )
+        yield name, [rows.write_csv(include_header=False, quote_style="always").encode()] if rows.height else []
+
+
+def _whole(chunks: Iterable[bytes]) -> bytes:
+    held = io.BytesIO()
+    for chunk in chunks:
+        held.write(chunk)
+        if held.tell() > limits.WORKBOOK_BYTES:
+            raise Unreadable(f"It is a workbook of more than {limits.WORKBOOK_BYTES >> 20} MB.")
+    return held.getvalue()
+
+
+def _opened(data: bytes) -> fastexcel.ExcelReader:
+    try:
+        unzipped = sum(entry.file_size for entry in zipfile.ZipFile(io.BytesIO(data)).infolist())
+        if unzipped > limits.UNZIPPED_BYTES:
+            raise Unreadable(f"It is a workbook of {unzipped >> 20} MB when unzipped, more than is read.")
+        return fastexcel.read_excel(data)
+    except (zipfile.BadZipFile, fastexcel.FastExcelError) as error:
+        why = _first_line(error)
+        raise Unreadable(f"It is a damaged workbook or another kind of ZIP archive, not text: {why}.") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
