@@ -111,8 +111,8 @@ def markers(lake: Lake, contract: Contract, *, handle: DeltaTable | None = None)
 
     Returns:
         `source` (an object, or a sheet of it), `version`, `landed_at`, `window` (of landing), `object`, `outcome`
-        (ingested, empty, workbook, unreadable, gone), `rows`, `reason`, `missing_columns`, `undeclared`, `windows` (name
-        and rows of each window it has rows in) and `current`: whether no newer version of the object could be read.
+        (ingested, empty, workbook, unreadable, gone), `rows`, `reason`, `missing_columns`, `undeclared`, `windows`
+        (name and rows of each it has rows in) and `current`: whether no newer version of the object could be read.
     """
     found = (
         _marker_rows(lake, contract, handle)

@@ -6,9 +6,10 @@ Not here: where the bytes come from, what a field means, and anything that judge
 Objects come from strangers, so nothing here recurses over what they sent, holds more than a few parts or one record
 of it (`limits`), or lets one record stop the next: what cannot be read is set aside in `_corrupt`.
 
-The way of an object: `workbooks` takes it for its sheets, if it has any; `text` makes UTF-8 of what is stored and `lines` cuts it into parts; `json_records` and
-`csv_records` make frames of these. Polars reads whole parts; what it would read wrongly or not at all is found by cheap
-tests of whole columns and looked at one by one. How a record is read never changes its values.
+The way of an object: `workbooks` takes out its sheets, if it has any; `text` makes UTF-8 of what is stored and `lines`
+cuts it into parts; `json_records` and `csv_records` make frames of these. Polars reads whole parts; what it would read
+wrongly or not at all is found by cheap tests of whole columns and looked at one by one. How a record is read never
+changes its values.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -24,7 +24,7 @@ def sheets(chunks: Iterable[bytes]) -> Iterator[tuple[str, Iterable[bytes]]]:
     are left out, as blank lines are. A workbook is held whole, its sheets one at a time.
 
     Raises:
-        Unreadable: It is a damaged workbook, another kind of archive, or too large.
+        Unreadable: It is a damaged workbook, another kind of archive, or too large; from the text, a damaged sheet.
     """
     chunks = iter(chunks)
     head = next(chunks, b"")
@@ -35,14 +35,17 @@ def sheets(chunks: Iterable[bytes]) -> Iterator[tuple[str, Iterable[bytes]]]:
         return
     book = _opened(_whole(chain([head], chunks)))
     for name in book.sheet_names:
-        try:
-            sheet = book.load_sheet(name, header_row=None, dtypes="string").to_polars()
-        except fastexcel.FastExcelError as error:
-            raise Unreadable(f"Its sheet {name!r} cannot be read: {_first_line(error)}.") from None
-        rows = (
-            sheet.filter(~pl.all_horizontal(pl.all().fill_null("").str.strip_chars() == "")) if sheet.width else sheet
-        )
-        yield name, [rows.write_csv(include_header=False, quote_style="always").encode()] if rows.height else []
+        yield name, _text(book, name)
+
+
+def _text(book: fastexcel.ExcelReader, name: str) -> Iterator[bytes]:
+    try:
+        sheet = book.load_sheet(name, header_row=None, dtypes="string").to_polars()
+    except fastexcel.FastExcelError as error:
+        raise Unreadable(f"The sheet cannot be read: {_first_line(error)}.") from None
+    if sheet.width:
+        empty = pl.all_horizontal(pl.all().fill_null("").str.strip_chars() == "")
+        yield sheet.filter(~empty).write_csv(include_header=False, quote_style="always").encode()
 
 
 def _whole(chunks: Iterable[bytes]) -> bytes:

@@ -303,7 +303,8 @@ class _Batches:
         """Forgets the object, its sheets too; false if some of their rows were handed on already."""
         forgotten = [of for of, about in self.objects.items() if of == landed or about.of == landed.key]
         self._waiting = [(of, part) for of, part in self._waiting if of not in forgotten]
-        return not any([self.objects.pop(of).flushed for of in forgotten])
+        popped = [self.objects.pop(of) for of in forgotten]
+        return not any(about.flushed for about in popped)
 
     @property
     def full(self) -> bool:
