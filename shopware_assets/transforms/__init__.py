@@ -2,11 +2,23 @@
 
 from shopware_assets.transforms.answer import Answer
 from shopware_assets.transforms.category_kpis import CATEGORY_KPIS_DAILY
+from shopware_assets.transforms.grocery import GROCERY_DAILY, GROCERY_DEPARTMENTS_DAILY
 from shopware_assets.transforms.inventory_current import INVENTORY_CURRENT
 from shopware_assets.transforms.order_kpis import ORDER_KPIS_DAILY
+from shopware_assets.transforms.sales import SALES_BY_PRODUCT_DAILY, SALES_BY_REGION_DAILY, SALES_DAILY
 
 ANSWERS: dict[str, Answer] = {
-    answer.name: answer for answer in (ORDER_KPIS_DAILY, CATEGORY_KPIS_DAILY, INVENTORY_CURRENT)
+    answer.name: answer
+    for answer in (
+        ORDER_KPIS_DAILY,
+        CATEGORY_KPIS_DAILY,
+        INVENTORY_CURRENT,
+        SALES_DAILY,
+        SALES_BY_REGION_DAILY,
+        SALES_BY_PRODUCT_DAILY,
+        GROCERY_DAILY,
+        GROCERY_DEPARTMENTS_DAILY,
+    )
 }
 """Every gold table by name."""
 
