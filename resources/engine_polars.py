@@ -49,6 +49,10 @@ class PolarsEngine:
         )
         return nw.from_native(frame.to_native().with_columns(mean.cast(_MONEY).alias(name)))
 
+    def duration(self, frame: nw.LazyFrame, name: str, start: str, end: str) -> nw.LazyFrame:
+        length = (pl.col(end) - pl.col(start)).dt.total_microseconds()
+        return nw.from_native(frame.to_native().with_columns(length.alias(name)))
+
     def fingerprint(self, frame: nw.LazyFrame, by: Sequence[str]) -> nw.LazyFrame:
         native = frame.to_native()
         rows = pl.struct(sorted(native.collect_schema().names())).hash(seed=0)

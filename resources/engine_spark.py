@@ -72,6 +72,10 @@ class SparkEngine:
         mean = F.when(n != 0, F.when(units < 0, -half_up).otherwise(half_up) * Decimal("0.0001"))
         return nw.from_native(frame.to_native().withColumn(name, mean.cast(_MONEY)))
 
+    def duration(self, frame: nw.LazyFrame, name: str, start: str, end: str) -> nw.LazyFrame:
+        micros = F.unix_micros(F.col(end)) - F.unix_micros(F.col(start))
+        return nw.from_native(frame.to_native().withColumn(name, micros))
+
     def fingerprint(self, frame: nw.LazyFrame, by: Sequence[str]) -> nw.LazyFrame:
         native = frame.to_native()
         names = sorted(native.columns)

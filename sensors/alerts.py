@@ -20,7 +20,7 @@ from shopware_assets.contracts.contract import Contract, Severity, Type
 from shopware_assets.contracts.tables import Table, silver
 from shopware_assets.contracts.windows import contiguous
 from shopware_assets.serving.tables import SERVED
-from shopware_assets.transforms import ANSWERS
+from shopware_assets.transforms import ANSWERS, table_read
 
 TOLD = Table("alerts", {"id": Type.STRING.dtype, "kind": Type.STRING.dtype, "subject": Type.STRING.dtype})
 """What people have been told: the id of every fact that a message was about."""
@@ -145,7 +145,9 @@ def _emptied(judged: pl.DataFrame, name: str) -> Iterator[Fact]:
 
 def _emptied_answers(lake: Lake, counts: pl.DataFrame, unsettled: Collection[str]) -> Iterator[Fact]:
     for answer in ANSWERS.values():
-        inputs = [silver(CONTRACTS[read.table]) for read in answer.inputs]
+        if answer.may_be_empty:
+            continue
+        inputs = [table_read(read) for read in answer.inputs]
         judged = counts.filter(pl.col("table_name").is_in([table.name for table in inputs]))
         name = answer.table.name
         if any(table.name in unsettled for table in (answer.table, *inputs)) or lake.version(answer.table) < 0:
@@ -161,10 +163,11 @@ def _emptied_id(name: str, judged: pl.DataFrame) -> str:
 
 def made_of(contracts: Sequence[Contract]) -> set[str]:
     """The assets, from silver on, that have something of these tables."""
-    names = {contract.name for contract in contracts}
-    answers = [answer for answer in ANSWERS.values() if names & {read.table for read in answer.inputs}]
-    served = [served.table.name for served in SERVED.values() if ANSWERS[served.answer] in answers]
-    return {f"silver/{name}" for name in names} | {answer.table.name for answer in answers} | set(served)
+    made = {f"silver/{contract.name}" for contract in contracts}
+    for answer in ANSWERS.values():  # those that others read come first
+        if made & {table_read(read).name for read in answer.inputs}:
+            made.add(answer.table.name)
+    return made | {served.table.name for served in SERVED.values() if f"gold/{served.answer}" in made}
 
 
 def tell_settled(lake: Lake, notifications: Notifications, contracts: Sequence[Contract]) -> int:

@@ -20,7 +20,7 @@ from shopware_assets.contracts.tables import Table, bronze, rejected, silver
 from shopware_assets.gold.materialize import made_from_name, needed, reading
 from shopware_assets.ledger import LEDGER, LINEAGE, WHOLE, named_window
 from shopware_assets.serving.tables import SERVED
-from shopware_assets.transforms import ANSWERS, days_read
+from shopware_assets.transforms import ANSWERS, days_read, table_read
 from shopware_assets.transforms.answer import Answer
 from shopware_assets.transforms.engine import Engine
 
@@ -82,7 +82,10 @@ class Survey:
         )
         held = self.held()
         for answer in ANSWERS.values():
-            yield _stale_answer(answer, feeds, made_from, pending, held)
+            found = _stale_answer(answer, feeds, made_from, pending, held)
+            yield found
+            waiting = pl.DataFrame({"window": sorted(found.windows)}, schema={"window": pl.String})
+            pending.extend(waiting.select(table_name=pl.lit(answer.table.name), window="window"))
 
     def serving(self, gold_stale: Sequence[Stale]) -> Iterator[Stale]:
         """Every table handed over. A day waits for its gold."""
@@ -196,7 +199,12 @@ def _disagreeing(lineage: pl.DataFrame) -> set[str]:
 def _stale_answer(
     answer: Answer, feeds: pl.DataFrame, made_from: pl.DataFrame, pending: pl.DataFrame, held: pl.DataFrame
 ) -> Stale:
-    need = needed(answer, feeds)
+    newest = ""
+    if answer.every_day:
+        read = answer.inputs[0]
+        fed = feeds.filter((pl.col("table_name") == table_read(read).name) & (pl.col("name") == read.days[0]))
+        newest = fed["at"].max() or ""
+    need = needed(answer, feeds, newest)
     facts = ["window", "name", "at", "fingerprint"]
     expected = need.with_columns(made_from_name())
     recorded = made_from.filter(pl.col("table_name") == answer.table.name)

@@ -4,12 +4,12 @@ import dagster as dg
 import polars as pl
 
 from resources.world import EngineResource, LakeResource, RulesResource
-from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.tables import silver
+from shopware_assets.contracts.tables import Table
 from shopware_assets.gold.materialize import Gold
 from shopware_assets.ledger import WHOLE
 from shopware_assets.metadata import answer_schema, of_table
 from shopware_assets.partitions import Partitions
+from shopware_assets.transforms import table_read
 from shopware_assets.transforms.answer import Answer
 
 KEY_UNIQUE = "key_unique"
@@ -21,17 +21,17 @@ def gold_asset(answer: Answer, partitions: Partitions) -> dg.AssetsDefinition:
     key = dg.AssetKey(["gold", answer.name])
     partitions_def = partitions.of(table.grain)
 
-    def dep(silver_table: str) -> dg.AssetDep:
+    def dep(of: Table) -> dg.AssetDep:
         # Which windows feed a day is in the lineage, not in the calendar: a line may be refunded months later.
-        same = partitions_def is not None and silver(CONTRACTS[silver_table]).grain is table.grain
-        return dg.AssetDep(["silver", silver_table], partition_mapping=None if same else dg.AllPartitionMapping())
+        same = partitions_def is not None and of.grain is table.grain
+        return dg.AssetDep(of.name.split("/"), partition_mapping=None if same else dg.AllPartitionMapping())
 
     @dg.multi_asset(
         name=f"gold_{answer.name}",
         specs=[
             dg.AssetSpec(
                 key,
-                deps=[dep(read.table) for read in answer.inputs],
+                deps=[dep(of) for of in map(table_read, answer.inputs) if of.name != table.name],
                 description=f"{answer.description} Grain: {answer.grain}.",
                 group_name="gold",
                 kinds={"deltalake", "polars", "gold"},

@@ -1,7 +1,8 @@
-"""Materializing gold: each day computed from the silver windows that feed it, and replaced whole."""
+"""Materializing gold: each day computed from the windows and days that feed it, and replaced whole."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import narwhals as nw
 import polars as pl
@@ -12,10 +13,12 @@ from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.tables import silver
 from shopware_assets.contracts.windows import Grain
 from shopware_assets.ledger import LINEAGE, WHOLE, named_window
+from shopware_assets.transforms import table_read
 from shopware_assets.transforms.answer import Answer, Input
 from shopware_assets.transforms.engine import Engine
 
 _BATCH_DAYS = 120
+_FOLLOWING = 30  # days made again at once where what one leaves to the next has changed
 _ATTEMPTS = 5
 
 
@@ -39,22 +42,43 @@ class Gold:
         Raises:
             Overtaken: Other runs kept replacing the same days.
         """
-        facts = self._facts(days)
-        recorded = ledger.read_lineage(self.lake, self.answer.table, ["made_from"], days)
-        blocked = reading(self.answer, days, facts, recorded, self._held(days, facts, recorded))
-        free = [day for day in days if day not in blocked]
         yield pl.DataFrame(schema={"window": pl.String, "rows": pl.Int64})
-        for first in range(0, len(free), _BATCH_DAYS):
-            batch = free[first : first + _BATCH_DAYS]
+        todo = self._free(days)
+        while todo:
+            batch = self._batch(todo)
             for attempt in range(_ATTEMPTS):
                 try:
-                    made = self._replace(batch, facts.filter(pl.col("window").is_in(batch)))
+                    yield self._replace(batch, self._facts(batch))
                     break
                 except Overtaken:
                     if attempt == _ATTEMPTS - 1:
                         raise
-                    facts = self._facts(days)
-            yield made
+            todo = todo[len(batch) :]
+            if self.answer.reads_itself:
+                todo = self._following(batch[-1], before=todo[0] if todo else None) + todo
+
+    def _free(self, days: Sequence[str]) -> list[str]:
+        """Those of the days that do not read a held window."""
+        facts = self._facts(days)
+        recorded = ledger.read_lineage(self.lake, self.answer.table, ["made_from"], days)
+        blocked = reading(self.answer, days, facts, recorded, self._held(days, facts, recorded))
+        return [day for day in days if day not in blocked]
+
+    def _batch(self, days: list[str]) -> list[str]:
+        """The first of the days; where a day goes on from the one before, without a gap."""
+        batch = days[:_BATCH_DAYS]
+        if self.answer.every_day:
+            batch = [day for number, day in enumerate(batch) if day == later(batch[0], number)]
+        return batch
+
+    def _following(self, day: str, before: str | None) -> list[str]:
+        """The days after one that was made, if what it leaves to the next has changed; they may stay as they are."""
+        following = [later(day, number) for number in range(1, _FOLLOWING + 1)]
+        following = [next for next in following if next <= self._newest() and (before is None or next < before)]
+        facts = ("window", "name", "at", "fingerprint")
+        expected = self._facts(following[:1]).with_columns(made_from_name()).select(facts)
+        recorded = ledger.read_lineage(self.lake, self.answer.table, ["made_from"], following[:1]).select(facts)
+        return [] if set(expected.iter_rows()) == set(recorded.iter_rows()) else self._free(following)
 
     def _held(self, days: Sequence[str], facts: pl.DataFrame, recorded: pl.DataFrame) -> pl.DataFrame:
         """The held windows that these days can be `reading`; the ledger of other months is not read."""
@@ -64,33 +88,56 @@ class Gold:
             among.append(ledger.in_months_of(pl.concat([pl.Series([WHOLE, *days]), resting])))
         return ledger.held_windows(self.lake, self.threshold, *among)
 
+    def _newest(self) -> str:
+        """The newest day of the first input."""
+        read = self.answer.inputs[0]
+        return ledger.newest_day_fed(self.lake, table_read(read).name, read.days[0])
+
     def _facts(self, days: Sequence[str]) -> pl.DataFrame:
-        tables = [silver(CONTRACTS[read.table]).name for read in self.answer.inputs]
-        return needed(self.answer, ledger.read_feeds(self.lake, tables, None if self.answer.day is None else days))
+        if not days:
+            return _NO_FACTS
+        tables = [table_read(read).name for read in self.answer.inputs]
+        back = {number for read in self.answer.inputs for number in read.back}
+        read_days = (
+            None if self.answer.day is None else sorted({later(day, -number) for day in days for number in back})
+        )
+        feeds = ledger.read_feeds(self.lake, tables, read_days)
+        facts = needed(self.answer, feeds, self._newest() if self.answer.every_day else "")
+        return facts.filter(pl.col("window").is_in(days))
 
     def _replace(self, days: list[str], facts: pl.DataFrame) -> pl.DataFrame:
         table = self.answer.table
+        if self.answer.reads_itself:  # within these days, from what is made here
+            inside = (pl.col("table_name") == table.name) & (pl.col("window") > days[0])
+            facts = facts.filter(~inside)
         inputs = {read.table: nw.from_native(self._rows(read, facts)) for read in self.answer.inputs}
+        if self.answer.every_day:
+            named = pl.LazyFrame({"day": days}).with_columns(is_newest=pl.col("day") == self._newest())
+            inputs["days"] = nw.from_native(named.with_columns(pl.col("day").str.to_date()))
         rows = self.answer.compute(inputs, self.engine).to_native().select(list(table.columns))
         name = named_window(table)
         rows = rows.filter(name.is_in(days)).collect()
+        feeds = self._feeds(rows)
+        if self.answer.reads_itself:
+            made_here = needed(self.answer, feeds.with_columns(table_name=pl.lit(table.name)), "")
+            facts = pl.concat([facts, made_here.filter(pl.col("window").is_in(days))])
         windows = None if days == [WHOLE] else [Grain.DAY.parse(day) for day in days]
         version = self.lake.replace(table, rows, windows)
-        ledger.write(self.lake, LINEAGE, table, days, pl.concat([_made_from(facts), self._feeds(rows)], how="diagonal"))
+        ledger.write(self.lake, LINEAGE, table, days, pl.concat([_made_from(facts), feeds], how="diagonal"))
         self.lake.check_not_overtaken(table, version, windows)
         counts = rows.group_by(window=name).agg(rows=pl.len().cast(pl.Int64))
         return pl.DataFrame({"window": days}).join(counts, on="window", how="left").fill_null(0)
 
     def _rows(self, read: Input, facts: pl.DataFrame) -> pl.LazyFrame:
-        """The silver rows of the windows that feed these days: other windows are not opened."""
-        table = silver(CONTRACTS[read.table])
+        """The rows of the windows that feed these days: other windows are not opened."""
+        table = table_read(read)
         windows = facts.filter(pl.col("table_name") == table.name)["at"].unique().sort()
         if table.grain is None:
             return self.lake.scan(table)
         return self.lake.scan(table, [table.grain.parse(window) for window in windows])
 
     def _feeds(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """What each day gives to serving."""
+        """What each day gives to serving, and to other answers."""
         window = named_window(self.answer.table)
         counted = self.engine.fingerprint(nw.from_native(rows.lazy().with_columns(window=window)), by=["window"])
         return (
@@ -99,30 +146,44 @@ class Gold:
             .select(
                 "window",
                 pl.lit("feeds").alias("kind"),
-                pl.lit("").alias("name"),
+                pl.lit(self.answer.day or "").alias("name"),
                 pl.col("window").alias("at"),
                 "fingerprint",
+                pl.lit(None, dtype=pl.String).alias("rests_on"),
             )
         )
 
 
-def needed(answer: Answer, feeds: pl.DataFrame) -> pl.DataFrame:
+def later(day: str, days: int) -> str:
+    return str(date.fromisoformat(day) + timedelta(days=days)) if day != WHOLE else WHOLE
+
+
+def needed(answer: Answer, feeds: pl.DataFrame, newest: str) -> pl.DataFrame:
     """What each day of an answer is to be made from.
 
     Args:
         feeds: The `feeds` facts of the lineage.
+        newest: Of an answer that has every day, the newest: what it is made from includes that it is.
 
     Returns:
-        `window` (the day), `table_name`, `name` (the day column), `at` (the silver window), `fingerprint`, `rests_on`.
+        `window` (the day), `table_name`, `name` (the day column), `at` (the window that is read), `fingerprint`,
+        `rests_on`, `day_of` (the day in that column).
     """
     reads = pl.DataFrame(
-        [(silver(CONTRACTS[read.table]).name, day) for read in answer.inputs for day in read.days],
-        schema={"table_name": pl.String, "name": pl.String},
+        [
+            (table_read(read).name, day, back, read.newest_only)
+            for read in answer.inputs
+            for day in read.days
+            for back in read.back
+        ],
+        schema={"table_name": pl.String, "name": pl.String, "back": pl.Int64, "newest_only": pl.Boolean},
         orient="row",
     )
-    facts = feeds.join(reads, on=["table_name", "name"], how="semi")
-    day = pl.lit(WHOLE) if answer.day is None else pl.col("at")
-    return facts.select(
+    facts = feeds.join(reads, on=["table_name", "name"])
+    facts = facts.filter(~pl.col("newest_only") | (pl.col("at") == pl.col("at").max().over("table_name", "name")))
+    day = (pl.col("at").str.to_date() + pl.duration(days="back")).dt.to_string("%Y-%m-%d")
+    day = pl.lit(WHOLE) if answer.day is None else pl.when(pl.col("back") == 0).then(pl.col("at")).otherwise(day)
+    need = facts.select(
         day.alias("window"),
         "table_name",
         "name",
@@ -131,6 +192,11 @@ def needed(answer: Answer, feeds: pl.DataFrame) -> pl.DataFrame:
         "rests_on",
         day_of=pl.col("at"),
     )
+    if not newest:
+        return need
+    is_newest = {"window": newest, "table_name": "", "name": "newest", "at": newest, "fingerprint": "newest"}
+    mark = pl.DataFrame([{**is_newest, "rests_on": None, "day_of": newest}], schema=need.schema)
+    return pl.concat([need.filter(pl.col("window") <= newest), mark])
 
 
 def reading(
@@ -147,9 +213,9 @@ def reading(
         windows: Of any tables: `table_name`, `window`.
     """
     read = windows.filter(pl.col("table_name").is_in(_tables(answer)))
-    own = {WHOLE if answer.day is None else window[:10] for window in read["window"]}
-    if WHOLE in own:
+    if (answer.day is None and not read.is_empty()) or WHOLE in read["window"]:
         return set(days)
+    own = {later(window[:10], back) for window in read["window"] for back in {b for r in answer.inputs for b in r.back}}
     named = read.select(rests_on=pl.concat_str("table_name", "window", separator="/"))
     return set(days) & {*own, *_resting(need, recorded).join(named, on="rests_on", how="semi")["window"]}
 
@@ -160,11 +226,17 @@ def _resting(need: pl.DataFrame, recorded: pl.DataFrame) -> pl.DataFrame:
     return both.explode("rests_on")
 
 
+_NO_FACTS = pl.DataFrame(
+    schema=dict.fromkeys(("window", "table_name", "name", "at", "fingerprint", "rests_on", "day_of"), pl.String)
+)
+
+
 def _tables(answer: Answer) -> list[str]:
-    """The silver tables that an answer reads, and the parents of their rows."""
-    contracts = [CONTRACTS[read.table] for read in answer.inputs]
+    """The tables that an answer reads, and the parents of silver rows among them."""
+    contracts = [CONTRACTS[read.table] for read in answer.inputs if not read.is_gold]
     parents = [CONTRACTS[reference.parent] for contract in contracts for reference in contract.references]
-    return [silver(contract).name for contract in (*contracts, *parents)]
+    gold = [read.table for read in answer.inputs if read.is_gold and read.table != answer.table.name]
+    return [*(silver(contract).name for contract in (*contracts, *parents)), *gold]
 
 
 def _made_from(facts: pl.DataFrame) -> pl.DataFrame:

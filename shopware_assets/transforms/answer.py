@@ -23,10 +23,22 @@ class Measure:
 
 @dataclass(frozen=True)
 class Input:
-    """A silver table that an answer reads, and the columns whose days say which of its rows a gold day needs."""
+    """A table that an answer reads: a silver one by its name, a gold one as `gold/name`.
+
+    Attributes:
+        days: The columns whose days say which of its rows a gold day needs.
+        back: How many days before the gold day these days are: 0 is the same day, 1 the day before.
+        newest_only: Of a table without days: only the input's newest day is read.
+    """
 
     table: str
     days: tuple[str, ...]
+    back: tuple[int, ...] = (0,)
+    newest_only: bool = False
+
+    @property
+    def is_gold(self) -> bool:
+        return self.table.startswith("gold/")
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,10 @@ class Answer:
         grain: What one row is, in words.
         key: The columns that name a row.
         day: The column that holds a row's day, by which the table is partitioned; None if it has no days.
-        compute: From the silver rows of its inputs (at least those that its days need) to its rows.
+        compute: From the rows of its inputs (at least those that its days need) to its rows.
+        every_day: Whether it has every day from the first of its first input to the newest, on which it may be another;
+            then `compute` also gets `days`: `day` and `is_newest`.
+        may_be_empty: Whether it is nothing to worry about when it has no row.
     """
 
     name: str
@@ -49,10 +64,17 @@ class Answer:
     inputs: tuple[Input, ...]
     compute: Callable[[Mapping[str, nw.LazyFrame], Engine], nw.LazyFrame] = field(compare=False, repr=False)
     owner: str = "team:analytics"
+    every_day: bool = False
+    may_be_empty: bool = False
 
     def __post_init__(self) -> None:
         if unknown := {*self.key, self.day or self.key[0]} - {measure.name for measure in self.measures}:
             raise ValueError(f"key or day of {self.name} names {unknown.pop()!r}, which is no column")
+
+    @property
+    def reads_itself(self) -> bool:
+        """Whether each day starts from the day before: then days are made in order."""
+        return any(read.table == self.table.name for read in self.inputs)
 
     @property
     def table(self) -> Table:

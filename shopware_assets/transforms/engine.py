@@ -67,6 +67,10 @@ class Engine(Protocol):
         """Adds `name` = total / count as decimal(18,4), rounded half away from zero; NULL where count is 0 or NULL."""
         ...
 
+    def duration(self, frame: nw.LazyFrame, name: str, start: str, end: str) -> nw.LazyFrame:
+        """Adds `name`: the microseconds from one TIME to another."""
+        ...
+
     def fingerprint(self, frame: nw.LazyFrame, by: Sequence[str]) -> nw.LazyFrame:
         """One row per group of `by`: `rows` and `fingerprint` (text), which is the same for the same rows in any order
         (on one engine: another one has other fingerprints)."""
