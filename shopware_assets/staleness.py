@@ -203,7 +203,7 @@ def _stale_answer(
     if answer.every_day:
         read = answer.inputs[0]
         fed = feeds.filter((pl.col("table_name") == table_read(read).name) & (pl.col("name") == read.days[0]))
-        newest = fed["at"].max() or ""
+        newest = str(fed["at"].max() or "")
     need = needed(answer, feeds, newest)
     facts = ["window", "name", "at", "fingerprint"]
     expected = need.with_columns(made_from_name())

@@ -6,6 +6,7 @@ from shopware_assets.transforms.answer import Answer, Input
 from shopware_assets.transforms.category_kpis import CATEGORY_KPIS_DAILY
 from shopware_assets.transforms.grocery import GROCERY_DAILY, GROCERY_DEPARTMENTS_DAILY
 from shopware_assets.transforms.order_kpis import ORDER_KPIS_DAILY
+from shopware_assets.transforms.product_performance import PRODUCT_PERFORMANCE_DAILY
 from shopware_assets.transforms.sales import SALES_BY_PRODUCT_DAILY, SALES_BY_REGION_DAILY, SALES_DAILY
 from shopware_assets.transforms.stock import INVENTORY_CURRENT, INVENTORY_DAILY, STOCKOUTS
 
@@ -20,6 +21,7 @@ ANSWERS: dict[str, Answer] = {
         SALES_DAILY,
         SALES_BY_REGION_DAILY,
         SALES_BY_PRODUCT_DAILY,
+        PRODUCT_PERFORMANCE_DAILY,
         GROCERY_DAILY,
         GROCERY_DEPARTMENTS_DAILY,
     )
