@@ -36,6 +36,7 @@ VOLUME = "volume"
 COLUMNS_COMPLETE = "columns_complete"
 NO_UNDECLARED = "no_undeclared_columns"
 
+_READY = "_ready"
 _SAMPLE = 5
 _UNSAFE = set('"$`\\!\n')  # between double quotes, to a shell
 _PER_WINDOW = 2  # a longer range records only windows in which something is or was wrong: an event costs 10 ms and more
@@ -62,6 +63,7 @@ def silver_checks(contract: Contract) -> list[dg.AssetCheckSpec]:
     ]
     return [
         *by_rule,
+        *([ready_check(key, contract.complete_with)] if contract.complete_with else ()),
         dg.AssetCheckSpec(
             BOOKS, asset=key, description="read = accepted + rejected + superseded, and as many rows are stored."
         ),
@@ -93,6 +95,25 @@ def no_undeclared(markers: pl.DataFrame) -> tuple[bool, dict[str, Any]]:
         "records": records,
         "objects": markers.filter(pl.col("undeclared") > 0)["source"].head(_SAMPLE).to_list(),
     }
+
+
+def ready_check(key: Sequence[str], tables: Sequence[str]) -> dg.AssetCheckSpec:
+    """The check that these tables have been delivered."""
+    name = f"{CONTRACTS[tables[0]].feed}{_READY}"
+    return dg.AssetCheckSpec(name, asset=list(key), description=f"Delivered for the window: {', '.join(tables)}.")
+
+
+def not_ready(lake: Lake, tables: Sequence[str], windows: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The windows for which some of the tables have no row yet, and which."""
+    missing: dict[str, list[str]] = {}
+    for name in tables:
+        contract = CONTRACTS[name]
+        markers = ledger.markers(lake, contract).filter("current", pl.col("rows") > 0)
+        there = {window["window"] for window in markers["windows"].explode().drop_nulls()}
+        for window in windows:
+            if window not in there if contract.event_time else markers.is_empty():
+                missing.setdefault(window, []).append(name)
+    return {window: {"missing": ", ".join(names)} for window, names in missing.items()}
 
 
 def broken_rules(lake: Lake, contract: Contract, windows: Sequence[str] | None) -> pl.DataFrame:
@@ -291,7 +312,7 @@ def evaluate(
                 )
             )
     metadata: dict[str, Any] = {}
-    if name not in (BOOKS, VOLUME):
+    if name not in (BOOKS, VOLUME) and not name.endswith(_READY):
         metadata["rows_affected"] = sum(facts["rows"] for facts in failing.values())
     if windows:
         metadata |= {"windows_affected": len(failing), "windows_checked": len(windows)}

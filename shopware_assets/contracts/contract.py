@@ -159,6 +159,7 @@ class Contract:
         grain: How long its landing windows (and its event windows, if it has any) are.
         newest_by: The expression that orders rows of one key, before landing time and provenance decide.
         derived: Columns computed from the row after its references were looked up.
+        complete_with: Tables that must have been delivered for a window before it counts as ready (`<feed>_ready`).
         laid_out_by: A column of a reference table by which its accepted rows are laid out on disk.
         owner: The team that answers for the table.
     """
@@ -178,6 +179,7 @@ class Contract:
     references: tuple[Reference, ...] = ()
     derived: tuple[Derived, ...] = ()
     table_rules: tuple[TableRule, ...] = field(default=(), repr=False)
+    complete_with: tuple[str, ...] = field(default=(), repr=False)
     laid_out_by: str = ""
     owner: str = field(default="team:data-platform", repr=False)
 

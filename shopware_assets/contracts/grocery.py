@@ -18,6 +18,9 @@ from shopware_assets.contracts.windows import Grain
 
 _OWNER = "team:marketplace"
 
+GROCERY_TABLES = ("grocery_products", "grocery_orders", "grocery_order_items")
+"""What has to be there before a day is complete."""
+
 
 def _with_several_names(products: nw.LazyFrame) -> nw.LazyFrame:
     named = products.select("department_id", "department").unique()
@@ -158,5 +161,6 @@ GROCERY_ORDER_ITEMS = Contract(
             ),
         ),
     ),
+    complete_with=GROCERY_TABLES,
     owner=_OWNER,
 )

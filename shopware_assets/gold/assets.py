@@ -1,18 +1,24 @@
 """The gold assets: one factory, one line a table."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 import polars as pl
 
+from resources.lake import Lake
 from resources.world import EngineResource, LakeResource, RulesResource
+from shopware_assets import checks
+from shopware_assets.contracts import CONTRACTS
+from shopware_assets.contracts.contract import Severity
 from shopware_assets.contracts.tables import Table
 from shopware_assets.gold.materialize import Gold
-from shopware_assets.ledger import WHOLE
+from shopware_assets.ledger import WHOLE, named_window
 from shopware_assets.metadata import answer_schema, of_table
 from shopware_assets.partitions import Partitions
 from shopware_assets.transforms import table_read
 from shopware_assets.transforms.answer import Answer
 
-KEY_UNIQUE = "key_unique"
+KEY_UNIQUE, SUMS_AGREE = "key_unique", "sums_agree"
 
 
 def gold_asset(answer: Answer, partitions: Partitions) -> dg.AssetsDefinition:
@@ -41,9 +47,7 @@ def gold_asset(answer: Answer, partitions: Partitions) -> dg.AssetsDefinition:
                 partitions_def=partitions_def,
             )
         ],
-        check_specs=[
-            dg.AssetCheckSpec(KEY_UNIQUE, asset=key, description=f"{answer.grain.capitalize()}, and no more.")
-        ],
+        check_specs=_checks(answer, key),
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=f"gold_{answer.name}",
     )
@@ -72,5 +76,41 @@ def gold_asset(answer: Answer, partitions: Partitions) -> dg.AssetsDefinition:
             severity=dg.AssetCheckSeverity.ERROR,
             metadata={"repeated": repeated.height},
         )
+        if answer.sum_of:
+            other = disagreeing(tables, answer, days)
+            yield dg.AssetCheckResult(
+                asset_key=key,
+                check_name=SUMS_AGREE,
+                passed=not other,
+                severity=dg.AssetCheckSeverity.ERROR,
+                metadata={"days": ", ".join(other)},
+            )
+        if answer.complete_with:
+            name = checks.ready_check(key.path, answer.complete_with).name
+            failing = checks.not_ready(tables, answer.complete_with, days)
+            command = f"shopware ledger --feed {CONTRACTS[answer.complete_with[0]].feed}"
+            yield from checks.evaluate(context, key.path, name, Severity.WARN, failing, days, command)
 
     return asset
+
+
+def _checks(answer: Answer, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    specs = [dg.AssetCheckSpec(KEY_UNIQUE, asset=key, description=f"{answer.grain.capitalize()}, and no more.")]
+    if answer.sum_of:
+        of = table_read(answer.inputs[1]).name
+        description = f"Of each day, the sums of {', '.join(answer.sum_of)} are those of {of}, to the cent."
+        specs.append(dg.AssetCheckSpec(SUMS_AGREE, asset=key, description=description))
+    if answer.complete_with:
+        specs.append(checks.ready_check(key.path, answer.complete_with))
+    return specs
+
+
+def disagreeing(lake: Lake, answer: Answer, days: Sequence[str]) -> list[str]:
+    """The days on which an answer has other sums than its parts."""
+    sums = []
+    for table in (answer.table, table_read(answer.inputs[1])):
+        assert table.grain
+        rows = lake.scan(table, [table.grain.parse(day) for day in days])
+        sums.append(rows.group_by(day=named_window(table)).agg(pl.col(answer.sum_of).sum()).collect())
+    either_way = (sums, sums[::-1])
+    return sorted({day for a, b in either_way for day in a.join(b, on=a.columns, how="anti")["day"]})

@@ -109,6 +109,10 @@ def silver_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
         odd = checks.unusual_volume(read, names)
         failing = {row["window"]: row for row in odd.iter_rows(named=True)}
         yield from checks.evaluate(context, key.path, checks.VOLUME, Severity.WARN, failing, names, command)
+        if contract.complete_with:
+            name = checks.ready_check(key.path, contract.complete_with).name
+            failing = checks.not_ready(tables, contract.complete_with, names)
+            yield from checks.evaluate(context, key.path, name, Severity.WARN, failing, names, command)
 
     return asset
 

@@ -52,6 +52,8 @@ class Answer:
         compute: From the rows of its inputs (at least those that its days need) to its rows.
         every_day: Whether it has every day from the first of its first input to the newest, on which it may be another;
             then `compute` also gets `days`: `day` and `is_newest`.
+        complete_with: The tables that must have been delivered for a day before it counts as ready.
+        sum_of: The columns whose sum over a day must be that of the (gold) table that is its second input.
         may_be_empty: Whether it is nothing to worry about when it has no row.
     """
 
@@ -66,6 +68,8 @@ class Answer:
     owner: str = "team:analytics"
     every_day: bool = False
     may_be_empty: bool = False
+    complete_with: tuple[str, ...] = ()
+    sum_of: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if unknown := {*self.key, self.day or self.key[0]} - {measure.name for measure in self.measures}:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import narwhals as nw
 
 from shopware_assets.contracts.contract import Type
+from shopware_assets.contracts.grocery import GROCERY_TABLES
 from shopware_assets.transforms.answer import Answer, Input, Measure
 from shopware_assets.transforms.engine import Engine
 from shopware_assets.transforms.order_kpis import rate
@@ -71,6 +72,7 @@ GROCERY_DAILY = Answer(
     inputs=(Input("grocery_orders", ("order_timestamp_date",)), _ITEMS),
     compute=_days,
     owner="team:marketplace",
+    complete_with=GROCERY_TABLES,
 )
 
 GROCERY_DEPARTMENTS_DAILY = Answer(

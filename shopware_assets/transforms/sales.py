@@ -26,8 +26,8 @@ _FIGURES = (
     Measure("transactions", Type.INT, "Distinct transaction_id.", "baskets"),
 )
 
-MONEY = tuple(figure.name for figure in _FIGURES if figure.type is Type.MONEY)
-"""The figures that a roll-up must have as the sum of its parts."""
+_MONEY = tuple(figure.name for figure in _FIGURES if figure.type is Type.MONEY)
+_LINES, _PARTS = Input("pos_sales", (_DAY,)), Input("gold/sales_daily", (_DAY,))
 
 
 def _daily(*key: str) -> Callable[[Mapping[str, nw.LazyFrame], Engine], nw.LazyFrame]:
@@ -53,7 +53,7 @@ def _daily(*key: str) -> Callable[[Mapping[str, nw.LazyFrame], Engine], nw.LazyF
     return compute
 
 
-def _answer(name: str, description: str, grain: str, *key: str) -> Answer:
+def _answer(name: str, description: str, grain: str, *key: str, sum_of: tuple[str, ...] = ()) -> Answer:
     return Answer(
         name=name,
         description=description,
@@ -61,9 +61,10 @@ def _answer(name: str, description: str, grain: str, *key: str) -> Answer:
         key=key,
         day=_DAY,
         measures=(*(_KEYS[column] for column in key), *_FIGURES),
-        inputs=(Input("pos_sales", (_DAY,)),),
+        inputs=(_LINES, _PARTS) if sum_of else (_LINES,),
         compute=_daily(*key),
         owner="team:sales",
+        sum_of=sum_of,
     )
 
 
@@ -78,10 +79,12 @@ SALES_BY_REGION_DAILY = _answer(
     "What the stores of each region sold, day by day.",
     "one row per region and day with a line",
     *("region", _DAY),
+    sum_of=_MONEY,
 )
 SALES_BY_PRODUCT_DAILY = _answer(
     "sales_by_product_daily",
     "What the stores sold of each product, day by day.",
     "one row per product and day with a line",
     *("product_id", _DAY),
+    sum_of=_MONEY,
 )
