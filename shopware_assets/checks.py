@@ -104,16 +104,19 @@ def ready_check(key: Sequence[str], tables: Sequence[str]) -> dg.AssetCheckSpec:
 
 
 def not_ready(lake: Lake, tables: Sequence[str], windows: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The windows for which some of the tables have no row yet, and which."""
-    missing: dict[str, list[str]] = {}
+    """The windows that have rows of some of the tables, but not of all, and of which they have none."""
+    delivered = {}
     for name in tables:
-        contract = CONTRACTS[name]
-        markers = ledger.markers(lake, contract).filter("current", pl.col("rows") > 0)
+        markers = ledger.markers(lake, CONTRACTS[name]).filter("current", pl.col("rows") > 0)
         there = {window["window"] for window in markers["windows"].explode().drop_nulls()}
-        for window in windows:
-            if window not in there if contract.event_time else markers.is_empty():
-                missing.setdefault(window, []).append(name)
-    return {window: {"missing": ", ".join(names)} for window, names in missing.items()}
+        delivered[name] = there if CONTRACTS[name].event_time else {*windows} if markers.height else set()
+    begun = set().union(*(there for name, there in delivered.items() if CONTRACTS[name].event_time))
+    missing = {
+        window: ", ".join(name for name, there in delivered.items() if window not in there)
+        for window in windows
+        if window in begun
+    }
+    return {window: {"missing": names} for window, names in missing.items() if names}
 
 
 def broken_rules(lake: Lake, contract: Contract, windows: Sequence[str] | None) -> pl.DataFrame:
