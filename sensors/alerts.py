@@ -21,11 +21,13 @@ from shopware_assets.contracts.tables import Table, silver
 from shopware_assets.contracts.windows import contiguous
 from shopware_assets.serving.tables import SERVED
 from shopware_assets.transforms import ANSWERS, table_read
+from shopware_assets.transforms.stock import STOCKOUTS
 
 TOLD = Table("alerts", {"id": Type.STRING.dtype, "kind": Type.STRING.dtype, "subject": Type.STRING.dtype})
 """What people have been told: the id of every fact that a message was about."""
 
 _LISTED = 10
+_NEWS_HOURS = 24
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ def facts(
         yield from _columns(lake, contract)
         yield from _emptied(judged, name)
     yield from _emptied_answers(lake, counts, unsettled)
+    yield from _stockouts(lake, unsettled)
 
 
 def _held(lake: Lake, contract: Contract, held: pl.DataFrame) -> Iterator[Fact]:
@@ -154,6 +157,21 @@ def _emptied_answers(lake: Lake, counts: pl.DataFrame, unsettled: Collection[str
             continue
         if lake.rows(answer.table) == 0 and any(lake.rows(table) for table in inputs):
             yield Fact(_emptied_id(name, judged), "table_emptied", name, "It has no row.")
+
+
+def _stockouts(lake: Lake, unsettled: Collection[str]) -> Iterator[Fact]:
+    """Products that are out of stock now and have been for a day at most: older ones are no news."""
+    table = STOCKOUTS.table
+    if table.name in unsettled:
+        return
+    begun = lake.scan(table).filter(pl.col("ended_at").is_null(), pl.col("hours") <= _NEWS_HOURS)
+    for product, warehouse, started_at in begun.select(*STOCKOUTS.key).sort(*STOCKOUTS.key).collect().iter_rows():
+        yield Fact(
+            f"stockout:{product}:{warehouse}:{started_at:%Y-%m-%dT%H:%M:%S.%f}",
+            "stockout",
+            table.name,
+            f"Product {product} in warehouse {warehouse}, since {started_at:%Y-%m-%d %H:%M} UTC.",
+        )
 
 
 def _emptied_id(name: str, judged: pl.DataFrame) -> str:
@@ -248,6 +266,7 @@ _TITLES = {
     "books_unbalanced": "books do not balance",
     "columns_missing": "columns are missing",
     "table_emptied": "table emptied",
+    "stockout": "out of stock",
 }
 
 
