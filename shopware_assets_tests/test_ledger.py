@@ -95,6 +95,7 @@ def test_a_marker_says_what_its_object_held(lake: Lake) -> None:
     (found,) = ledger.markers(lake, CONTRACT).to_dicts()
     assert found == {
         "source": "a",
+        "object": "a",
         "version": "1",
         "landed_at": at(1),
         "landing_window": at(0),

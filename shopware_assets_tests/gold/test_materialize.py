@@ -24,13 +24,24 @@ from shopware_assets_tests.arrival.history import Story
 from shopware_assets_tests.arrival.world import drop, line, order, product, stock
 
 ORDERS, ITEMS, STOCK = (silver(CONTRACTS[name]).name for name in ("orders", "order_items", "inventory"))
+DAILY = ANSWERS["inventory_daily"].table.name
+
+
+def days(*numbers: int) -> list[str]:
+    return [f"2025-03-0{number}" for number in numbers]
+
+
+D1, D2, D3, D4, D5, D7, D9 = days(1, 2, 3, 4, 5, 7, 9)
 FEEDS = pl.DataFrame(
     [
-        (ORDERS, "01", "created_date", "01"),
-        (ITEMS, "03", "order_date", "01"),
-        (ITEMS, "03", "refund_date", "05"),
-        (STOCK, "01-08:00", "last_updated_date", "01"),
-        (STOCK, "01-09:00", "last_updated_date", "01"),
+        (ORDERS, D1, "created_date", D1),
+        (ITEMS, D3, "order_date", D1),
+        (ITEMS, D3, "refund_date", D5),
+        (STOCK, f"{D1}-08:00", "last_updated_date", D1),
+        (STOCK, f"{D3}-09:00", "last_updated_date", D3),
+        (DAILY, D1, "date", D1),
+        (DAILY, D2, "date", D2),
+        (DAILY, D3, "date", D3),
     ],
     schema=["table_name", "window", "name", "at"],
     orient="row",
@@ -40,36 +51,47 @@ FEEDS = pl.DataFrame(
 
 
 @pytest.mark.parametrize(
-    ("answer", "needs"),
+    ("answer", "newest", "needs"),
     [
-        ("order_kpis_daily", [("01", ORDERS, "01"), ("01", ITEMS, "03"), ("05", ITEMS, "03")]),
-        ("category_kpis_daily", [("01", ITEMS, "03")]),
-        ("inventory_current", [(WHOLE, STOCK, "01-08:00"), (WHOLE, STOCK, "01-09:00")]),
+        ("order_kpis_daily", "", [(D1, ORDERS, D1), (D1, ITEMS, D3), (D5, ITEMS, D3)]),
+        ("category_kpis_daily", "", [(D1, ITEMS, D3)]),
+        ("inventory_current", "", [(WHOLE, DAILY, D3)]),  # its newest day alone
+        (  # its snapshots, the day before, and that it is the newest; the day after the newest is none
+            *("inventory_daily", D3),
+            [(D1, STOCK, f"{D1}-08:00"), (D2, DAILY, D1), (D3, STOCK, f"{D3}-09:00"), (D3, DAILY, D2), (D3, "", D3)],
+        ),
     ],
 )
-def test_what_each_day_is_made_from(answer: str, needs: list[tuple[str, str, str]]) -> None:
-    found = needed(ANSWERS[answer], FEEDS.sample(fraction=1, shuffle=True, seed=1))
+def test_what_each_day_is_made_from(answer: str, newest: str, needs: list[tuple[str, str, str]]) -> None:
+    found = needed(ANSWERS[answer], FEEDS.sample(fraction=1, shuffle=True, seed=1), newest)
     assert sorted(found.select("window", "table_name", "at").iter_rows()) == sorted(needs)
-    assert needed(ANSWERS[answer], FEEDS.clear()).is_empty()
+    assert needed(ANSWERS[answer], FEEDS.clear(), "").is_empty()
+
+
+def test_a_range_of_days_is_made_from_each_of_them() -> None:
+    found = needed(ANSWERS["product_performance_daily"], FEEDS, "2025-03-28")
+    of_the_first = found.filter(pl.col("at") == D1)
+    assert set(of_the_first["window"]) == {f"2025-03-{day:02}" for day in range(1, 29)}, "28 days read the first"
+    assert found.filter(pl.col("window") > "2025-03-28").is_empty()
 
 
 @pytest.mark.parametrize(
-    ("table", "window", "days"),
+    ("table", "window", "read_by"),
     [
-        (ORDERS, "01", {"01"}),
-        (ITEMS, "03", {"01", "03", "05"}),  # the days it feeds, and its own: lines may be of orders of that day
-        (ITEMS, "09", {"09"}),
-        (STOCK, "01-08:00", set()),
-        ("silver/products", WHOLE, {"01", "03", "05", "07", "09"}),  # parents of lines, of any day
+        (ORDERS, D1, {D1}),
+        (ITEMS, D3, {D1, D3, D5}),  # the days it feeds, and its own: lines may be of orders of that day
+        (ITEMS, D9, {D9}),
+        (STOCK, f"{D1}-08:00", set()),
+        ("silver/products", WHOLE, {D1, D3, D5, D7, D9}),  # parents of lines, of any day
     ],
 )
-def test_days_that_read_a_window(table: str, window: str, days: set[str]) -> None:
+def test_days_that_read_a_window(table: str, window: str, read_by: set[str]) -> None:
     answer, windows = ANSWERS["order_kpis_daily"], pl.DataFrame({"table_name": [table], "window": [window]})
-    need = needed(answer, FEEDS)
-    every = ["01", "03", "05", "07", "09"]
-    assert reading(answer, every, need, need.clear(), windows) == days
-    assert reading(answer, every, need.clear(), need, windows) == days, "also what they were made from"
-    assert reading(answer, ["07"], need, need, windows) == days & {"07"}, "of those that are asked for"
+    need = needed(answer, FEEDS, "")
+    every = days(1, 3, 5, 7, 9)
+    assert reading(answer, every, need, need.clear(), windows) == read_by
+    assert reading(answer, every, need.clear(), need, windows) == read_by, "also what they were made from"
+    assert reading(answer, [D7], need, need, windows) == read_by & {D7}, "of those that are asked for"
 
 
 # --- a lake -----------------------------------------------------------------------------------------------------------
@@ -102,10 +124,6 @@ def lake(made: Path, tmp_path: Path) -> Lake:
     return Lake(str(shutil.copytree(made, tmp_path / "lake")))
 
 
-def days(*numbers: int) -> list[str]:
-    return [f"2025-03-0{number}" for number in numbers]
-
-
 def make(lake: Lake, answer: str, windows: Sequence[str], threshold: float = 0.5) -> dict[str, int]:
     """Day -> its rows."""
     return dict(pl.concat(Gold(lake, ANSWERS[answer], PolarsEngine(), threshold).materialize(windows)).iter_rows())
@@ -127,6 +145,7 @@ def test_days_are_replaced_and_others_stay(lake: Lake) -> None:
 
 
 def test_a_table_without_days_is_replaced_whole(lake: Lake) -> None:
+    make(lake, "inventory_daily", days(1))
     for _ in range(2):
         assert make(lake, "inventory_current", [WHOLE]) == {WHOLE: 1}
     assert lake.scan(ANSWERS["inventory_current"].table).collect()["stock_level"].to_list() == [4]
@@ -181,3 +200,57 @@ def test_what_was_overtaken_is_computed_again_five_times_at_most(
         with pytest.raises(Overtaken):
             make(lake, "order_kpis_daily", days(2))
     assert len(told) == times
+
+
+# --- days that go on from the day before ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stocked(tmp_path: Path) -> Story:
+    """Stock of 5 on the first, 4 on the eighth, all made; pair 2 is counted on the third alone."""
+    drops = [
+        drop("inventory", "1.jsonl", "08T12", stock("1", "01T08"), stock("1", "08T08", "4")),
+        drop("inventory", "2.jsonl", "03T12", stock("2", "03T08", product_id="2")),
+    ]
+    story = Story(tmp_path / "lake", drops)
+    story.ingest(drops)
+    story.settle()
+    return story
+
+
+def opening(lake: Lake, product_id: int = 1) -> list[int]:
+    """Day by day."""
+    rows = lake.scan(ANSWERS["inventory_daily"].table).filter(product_id=product_id).sort("date").collect()
+    assert rows["date"].diff().drop_nulls().dt.total_days().to_list() == [1] * (rows.height - 1), "no gap"
+    return rows["opening_stock"].to_list()
+
+
+def counted_late(story: Story, at: str, level: str) -> None:
+    """A snapshot of the first pair arrives and is judged."""
+    late = drop("inventory", f"{at}.jsonl", "08T13", stock("1", at, level))
+    story.drops.append(late)
+    story.ingest([late])
+    ((table, windows),) = [(table, windows) for table, windows in story.stale() if table == STOCK]
+    story.make(table, windows)
+
+
+@pytest.mark.parametrize(("batch", "following"), [(120, 30), (2, 3), (1, 1)])
+def test_days_after_one_that_leaves_another_state_are_made_at_once(
+    stocked: Story, monkeypatch: pytest.MonkeyPatch, batch: int, following: int
+) -> None:
+    assert opening(stocked.lake) == [5] * 8
+    monkeypatch.setattr("shopware_assets.gold.materialize._BATCH_DAYS", batch)
+    monkeypatch.setattr("shopware_assets.gold.materialize._FOLLOWING", following)
+    counted_late(stocked, "02T20", "9")
+    made = make(stocked.lake, "inventory_daily", days(2))
+    assert opening(stocked.lake) == [5, 5, 9, 9, 9, 9, 9, 9]
+    assert list(made) == days(2, 3, 4, 5, 6, 7, 8)
+    assert DAILY not in dict(stocked.stale())
+
+
+def test_days_are_made_until_one_stays_as_it_was(stocked: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shopware_assets.gold.materialize._FOLLOWING", 1)
+    counted_late(stocked, "01T07", "9")  # leaves to the second day what the first has left before
+    assert dict(stocked.stale())[DAILY] == {D1}
+    assert list(make(stocked.lake, "inventory_daily", days(1))) == days(1, 2)
+    assert DAILY not in dict(stocked.stale())
