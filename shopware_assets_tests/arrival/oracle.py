@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import compress, pairwise
 from typing import Any
 
 from shopware_assets_tests.arrival.world import COLUMNS, START, Drop
@@ -95,6 +96,7 @@ def tables(drops: Iterable[Drop]) -> Tables:
         found[f"silver/{table}_rejected"] = [_set_aside(row) for row in judged if row.outcome == "rejected"]
     found["gold/order_kpis_daily"] = _order_kpis(silver["orders"], silver["order_items"])
     found["gold/category_kpis_daily"] = _category_kpis(silver["order_items"])
+    found["gold/inventory_daily"], found["gold/stockouts"] = _stock(silver["inventory"])
     found["gold/inventory_current"] = _inventory_current(silver["inventory"])
     return found
 
@@ -353,18 +355,83 @@ def _category_kpis(items: list[Row]) -> list[Row]:
     return found
 
 
-def _inventory_current(snapshots: list[Row]) -> list[Row]:
-    newest: dict[tuple, Row] = {}
+def _by_pair(snapshots: list[Row]) -> dict[tuple[int, int], dict[datetime, Row]]:
+    """The snapshots of each product and warehouse in time order; of two at one time the one that is newer."""
+    found: dict[tuple[int, int], dict[datetime, Row]] = defaultdict(dict)
     order = ("last_updated", "_landed_at", "_source", "_version", "_line")
     for row in sorted(snapshots, key=lambda row: [row[name] for name in order]):
-        newest[row["product_id"], row["warehouse_id"]] = row
-    shown = (
-        "product_id",
-        "warehouse_id",
-        "inventory_id",
-        "stock_level",
-        "restock_threshold",
-        "stock_status",
-        "last_updated",
-    )
-    return [{name: row[name] for name in shown} for row in newest.values()]
+        found[row["product_id"], row["warehouse_id"]][row["last_updated"]] = row
+    return found
+
+
+def _hours(time: timedelta) -> float:
+    return time / timedelta(hours=1)
+
+
+def _stock(snapshots: list[Row]) -> tuple[list[Row], list[Row]]:
+    """The days of every pair, and its stockouts."""
+    newest = max((row["last_updated"] for row in snapshots), default=START)
+    daily, stockouts = [], []
+    for (product_id, warehouse_id), at in _by_pair(snapshots).items():
+        pair = {"product_id": product_id, "warehouse_id": warehouse_id}
+        empty_from = None
+        for time, row in at.items():
+            if row["stock_level"] == 0:
+                empty_from = empty_from or time
+            elif empty_from:
+                length = _hours(time - empty_from)
+                stockouts.append(
+                    {**pair, "date": time.date(), "started_at": empty_from, "ended_at": time, "hours": length}
+                )
+                empty_from = None
+        if empty_from:
+            length = _hours(newest - empty_from)
+            stockouts.append(
+                {**pair, "date": newest.date(), "started_at": empty_from, "ended_at": None, "hours": length}
+            )
+        midnight = datetime.combine(min(at).date(), datetime.min.time(), UTC)
+        while midnight <= newest:
+            daily.append({**pair, **_stock_on(midnight, min(midnight + DAY, newest), list(at.items()))})
+            midnight += DAY
+    return daily, stockouts
+
+
+def _stock_on(midnight: datetime, until: datetime, at: list[tuple[datetime, Row]]) -> Row:
+    """A pair's day, of which what is known ends at `until`."""
+    earlier = [row for time, row in at if time < midnight]
+    today = [(time, row) for time, row in at if midnight <= time < midnight + DAY]
+    held = [(midnight, row) for row in earlier[-1:]] + today  # what it had from when
+    levels = [row["stock_level"] for _, row in held]
+    ends = [*(time for time, _ in held[1:]), until]
+    lengths = [end - start for (start, _), end in zip(held, ends, strict=True)]
+    steps = list(pairwise(levels))
+    rises = [after - before for before, after in steps if after > before]
+    observed = sum(lengths, timedelta())
+    micros = timedelta(microseconds=1)
+    weighted = sum(level * (length // micros) for level, length in zip(levels, lengths, strict=True))
+    last = held[-1][1]
+    filled = [time for time, row in at if time < midnight + DAY and row["stock_level"] > 0]
+    since = [time for time, _ in at if time < midnight + DAY and (not filled or time > filled[-1])]
+    return {
+        "date": midnight.date(),
+        "opening_stock": levels[0],
+        "closing_stock": levels[-1],
+        "min_stock": min(levels),
+        "average_stock": weighted / (observed // micros) if observed else None,
+        "observed_hours": _hours(observed),
+        "hours_out_of_stock": _hours(sum(compress(lengths, (level == 0 for level in levels)), timedelta())),
+        "stockouts": sum(before > 0 and after == 0 for before, after in steps),
+        "restocks": len(rises),
+        "units_restocked": sum(rises),
+        "out_since": since[0] if since else None,
+        **{name: last[name] for name in ("inventory_id", "restock_threshold", "stock_status", "last_updated")},
+    }
+
+
+def _inventory_current(snapshots: list[Row]) -> list[Row]:
+    shown = ("inventory_id", "stock_level", "restock_threshold", "stock_status", "last_updated")
+    newest = [(pair, at[max(at)]) for pair, at in _by_pair(snapshots).items()]
+    return [
+        {"product_id": product_id, "warehouse_id": warehouse_id, **{name: row[name] for name in shown}}
+        for (product_id, warehouse_id), row in newest
+    ]

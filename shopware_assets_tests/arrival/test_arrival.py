@@ -15,7 +15,10 @@ from shopware_assets_tests.arrival import oracle, world
 from shopware_assets_tests.arrival.history import Commits, Killed, KilledAt, Story
 
 DAYS = [f"2025-03-0{day}" for day in range(1, 6)]
-HOURS = ["2025-03-01-07:00", "2025-03-01-08:00", "2025-03-01-09:00", "2025-03-02-10:00"]
+HOURS = [
+    *("2025-03-01-07:00", "2025-03-01-08:00", "2025-03-01-09:00", "2025-03-01-23:00"),
+    *("2025-03-02-00:00", "2025-03-02-10:00", "2025-03-04-06:00"),
+]
 WINDOWS = {
     "silver/products": ["all"],
     "silver/orders": DAYS,
@@ -23,6 +26,8 @@ WINDOWS = {
     "silver/inventory": HOURS,
     "gold/order_kpis_daily": DAYS,
     "gold/category_kpis_daily": DAYS,
+    "gold/inventory_daily": DAYS,
+    "gold/stockouts": DAYS,
     "gold/inventory_current": ["all"],
 }
 
@@ -69,7 +74,7 @@ def histories(draw: st.DrawFn, seeds: int) -> History:
     order = draw(st.permutations(range(len(objects(seed)))))
     kill = {"killed_at": st.none() | st.integers(0, 25), "is_made": st.booleans()}
     some = st.lists(st.sampled_from(order), max_size=3).map(tuple)
-    tables = st.lists(st.integers(0, 6), min_size=1, unique=True).map(tuple)
+    tables = st.lists(st.integers(0, len(WINDOWS) - 1), min_size=1, unique=True).map(tuple)
     windows = st.sampled_from([(table, window) for table in WINDOWS for window in WINDOWS[table]])
     step = st.one_of(
         st.builds(Step, arrive=st.integers(1, len(order)), again=some, **kill),

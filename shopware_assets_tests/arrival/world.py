@@ -253,6 +253,12 @@ def base() -> list[Drop]:
             stock("1", "02T10", "2"),
         ),
         drop("inventory", "2025-03-02/10.jsonl", "02T12", stock("4", "01T07", "8", "3"), version="b"),
+        # A day without snapshots, and a stockout that is still open. Then, late, one over midnight, and a second record
+        # of a pair at one time.
+        drop("inventory", "2025-03-04/06.jsonl", "04T07", stock("4", "04T06", "0", "3"), stock("1", "04T06", "6")),
+        drop(
+            "inventory", "more.jsonl", "05T12", stock("1", "01T23", "0"), stock("9", "02T00", "6"), stock("8", "02T00")
+        ),
     ]
 
 
@@ -294,6 +300,50 @@ CASES: dict[str, tuple[Sequence[Drop], Sequence[Drop]]] = {
     "snapshot sent again": (
         [drop("inventory", "2025-03-01/08.jsonl", "01T09", stock("1", "01T08"), stock("2", "01T08"))],
         [drop("inventory", "more.jsonl", "02T09", stock("1", "01T08", "4"), stock("3", "01T07"))],
+    ),
+    "snapshot late, of a day that others go on from": (
+        [
+            drop(
+                "inventory",
+                "1.jsonl",
+                "04T09",
+                stock("1", "01T08"),
+                stock("1", "03T08", "3"),
+                stock("2", "04T08", "1", "2"),
+            )
+        ],
+        [drop("inventory", "2.jsonl", "04T10", stock("1", "01T20", "0"))],
+    ),
+    "newest day moves on, over a gap": (
+        [
+            drop(
+                "inventory",
+                "1.jsonl",
+                "01T21",
+                stock("1", "01T08"),
+                stock("1", "01T20", "0"),
+                stock("2", "01T07", "0", "2"),
+            )
+        ],
+        [drop("inventory", "2.jsonl", "04T09", stock("1", "04T08", "2"))],
+    ),
+    "newest day moves back": (
+        [
+            drop("inventory", "1.jsonl", "01T21", stock("1", "01T08"), stock("1", "01T20", "0")),
+            drop("inventory", "2.jsonl", "04T09", stock("1", "04T08", "2"), stock("2", "02T07", product_id="2")),
+        ],
+        [drop("inventory", "2.jsonl", "04T10", stock("2", "02T07", product_id="2"), version="b")],
+    ),
+    "first day goes": (
+        [
+            drop("inventory", "1.jsonl", "01T21", stock("1", "01T08")),
+            drop("inventory", "2.jsonl", "03T09", stock("1", "03T08", "2")),
+        ],
+        [drop("inventory", "1.jsonl", "03T10", version="b")],
+    ),
+    "second record of a pair at one time": (
+        [drop("inventory", "1.jsonl", "02T09", stock("1", "01T08"), stock("2", "02T08", "1", "2"))],
+        [drop("inventory", "2.jsonl", "02T10", stock("3", "01T08", "0"))],
     ),
 }
 """What there is, and what arrives later and changes what had become of it."""
@@ -344,6 +394,10 @@ def _drawn_record(random: Random, table: str) -> Record | str:
             )
         case _:
             made = stock(
-                one("1 2 3 4"), one("01T07 01T08 02T10"), one("0 4 5 6 -1"), one("1 2"), restock_threshold=one("5 0 -1")
+                one("1 2 3 4"),
+                one("01T07 01T08 01T23 02T10 04T06"),
+                one("0 4 5 6 -1"),
+                one("1 2"),
+                restock_threshold=one("5 0 -1"),
             )
     return made if random.random() > 0.1 else {**made, random.choice(COLUMNS[table]): ""}
