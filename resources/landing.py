@@ -4,10 +4,13 @@ What an object means, and whether it was ingested, is not decided here. Keys are
 calls its files: one odd name must never hide the others (see docs/adr/0003-landing.md).
 """
 
+import filecmp
+import hashlib
 import os
 import re
+import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,6 +28,13 @@ from resources.settings import Misconfigured, endpoint_setting
 LANDED_AT = "shopware-landed-at"
 """Metadata of an object that says when it first landed: one brought back from the archive has it."""
 
+ARCHIVE = "archive"
+"""The folder below the landing root to which objects move whose rows are in bronze; no feed lands there."""
+
+_OLDER = "archive/.older"  # versions of a key that a newer one has followed into the archive
+_TAKEN = "archive/.taken"  # files on their way out of a landing folder
+
+_VERSION = "shopware-version"  # metadata of an archived object: the version it had in landing
 _PAGE = 1000
 _CHUNK = 1 << 20
 _INCOMING = ".incoming"
@@ -102,6 +112,26 @@ class Landing(Protocol):
         """
         ...
 
+    def archive(self, objects: Iterable[Landed]) -> Iterator[Landed]:
+        """Moves these very versions into the archive, and yields each that was: others have changed meanwhile.
+
+        A copy is verified before anything is deleted. Killed in between, it is done again by the next call. Another
+        version of a key that is in the archive is kept below `archive/.older`.
+
+        Raises:
+            Misconfigured: Landing cannot be written to.
+            Unreachable: A copy is not the same.
+        """
+        ...
+
+    def restore(self, key: str) -> bool:
+        """Brings the newest archived version of a key back, as landed when it first did; false if there is none.
+
+        Raises:
+            Misconfigured: Landing cannot be written to.
+        """
+        ...
+
 
 def open_landing(url: str, encryption: str = "", kms_key: str = "") -> Landing:
     """Landing in a folder or at s3://bucket/prefix.
@@ -143,7 +173,7 @@ class FolderLanding:
             return None
         stat = path.stat()
         landed_at = _after_epoch(timedelta(microseconds=stat.st_mtime_ns // 1000))
-        return Landed(key, f"{stat.st_mtime_ns:x}-{stat.st_size:x}", landed_at, stat.st_size)
+        return Landed(key, _version(path), landed_at, stat.st_size)
 
     def _path(self, key: str) -> Path | None:
         path = Path(self.root, key)
@@ -180,6 +210,68 @@ class FolderLanding:
         if self.find(landed.key) != landed:
             raise Gone(landed.key)
 
+    def archive(self, objects: Iterable[Landed]) -> Iterator[Landed]:
+        try:
+            for left in Path(self.root, _TAKEN).rglob("*"):  # by one that was killed
+                if left.is_file():
+                    self._put_back(left)
+            for landed in objects:
+                if self._archive(landed):
+                    yield landed
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _archive(self, landed: Landed) -> bool:
+        source, target = self._path(landed.key), Path(self.root, ARCHIVE, landed.key)
+        if source is None or self.find(landed.key) != landed:
+            return False
+        copy = Path(self.root, _INCOMING, uuid.uuid4().hex)
+        taken = Path(self.root, _TAKEN, os.path.relpath(source, self.root))
+        for file in (copy, taken, target):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copy2(source, copy)
+            if _version(copy) != landed.version or not filecmp.cmp(source, copy, shallow=False):
+                copy.unlink()
+                return False
+            if target.exists() and _version(target) != landed.version:
+                older = Path(self.root, _OLDER, landed.key, _version(target))
+                older.parent.mkdir(parents=True, exist_ok=True)
+                target.replace(older)
+            copy.replace(target)
+            source.rename(taken)
+        except FileNotFoundError:
+            return False
+        return self._put_back(taken) == landed.version
+
+    def _put_back(self, taken: Path) -> str:
+        """Deletes a file that was taken from landing, unless it is not what was archived: its version.
+
+        It may have been put there at the last moment. Then it goes back, unless something newer is there again.
+        """
+        key = taken.relative_to(Path(self.root, _TAKEN))
+        archived, source, version = Path(self.root, ARCHIVE, _spelled(str(key))), Path(self.root, key), _version(taken)
+        if not (archived.exists() and _version(archived) == version):
+            with suppress(FileExistsError):
+                os.link(taken, source)
+        taken.unlink()
+        return version
+
+    def restore(self, key: str) -> bool:
+        archived = Path(self.root, ARCHIVE, key)
+        if not archived.is_file():
+            return False
+        target = Path(self.root, key)
+        staged = Path(self.root, _INCOMING, uuid.uuid4().hex)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staged.parent.mkdir(exist_ok=True)
+            shutil.copy2(archived, staged)
+            staged.replace(target)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return True
+
     def put(self, key: str, body: bytes, landed_at: datetime | None = None) -> None:
         target = Path(self.root, key)
         staged = Path(self.root, _INCOMING, uuid.uuid4().hex)
@@ -192,9 +284,15 @@ class FolderLanding:
                 os.utime(staged, ns=(since, since))
             staged.replace(target)
         except OSError as error:
-            raise Misconfigured(
-                f"SHOPWARE_LANDING is {self.root!r}, which cannot be written to: {error.strerror}."
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> Misconfigured:
+        return Misconfigured(f"SHOPWARE_LANDING is {self.root!r}, which cannot be written to: {error.strerror}.")
+
+
+def _version(file: Path) -> str:
+    stat = file.stat()
+    return f"{stat.st_mtime_ns:x}-{stat.st_size:x}"
 
 
 def _spelled(path: str) -> str:
@@ -237,6 +335,11 @@ class S3Landing:
     def _impatient(self) -> Any:
         once = Config(connect_timeout=2, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 1})
         return boto3.client("s3", config=once)
+
+    @property
+    def _encrypted(self) -> dict[str, str]:
+        how = {"ServerSideEncryption": self.encryption, "SSEKMSKeyId": self.kms_key}
+        return {name: value for name, value in how.items() if value}
 
     def check_readable(self) -> None:
         try:
@@ -301,14 +404,74 @@ class S3Landing:
             raise Unreachable(str(error)) from error
 
     def put(self, key: str, body: bytes, landed_at: datetime | None = None) -> None:
-        how: dict[str, Any] = {"ServerSideEncryption": self.encryption} if self.encryption else {}
-        if self.kms_key:
-            how["SSEKMSKeyId"] = self.kms_key
-        how["Metadata"] = {LANDED_AT: landed_at.isoformat()} if landed_at else {}
+        metadata = {LANDED_AT: landed_at.isoformat()} if landed_at else {}
+        where = {"Bucket": self._bucket, "Key": self._full(key)}
         try:
-            self._writer.put_object(Bucket=self._bucket, Key=self._full(key), Body=body, **how)
+            self._writer.put_object(**where, Body=body, Metadata=metadata, **self._encrypted)
         except (BotoCoreError, ClientError) as error:
             raise self._unusable(error) from error
+
+    def archive(self, objects: Iterable[Landed]) -> Iterator[Landed]:
+        for landed in objects:
+            if self._archive(landed):
+                yield landed
+
+    def _archive(self, landed: Landed) -> bool:
+        source, target = self._full(landed.key), self._full(f"{ARCHIVE}/{landed.key}")
+        try:
+            head = self._s3.head_object(Bucket=self._bucket, Key=source, IfMatch=landed.version)
+            first = _first_landed(head["Metadata"].get(LANDED_AT, "")) or landed.landed_at
+            metadata = head["Metadata"] | {LANDED_AT: first.isoformat(), _VERSION: landed.version}
+            archived = self._archived(target)
+            if archived and archived["Metadata"].get(_VERSION) not in (landed.version, None):
+                older = self._full(f"{_OLDER}/{landed.key}/{archived['Metadata'][_VERSION]}")
+                self._copy(target, older, archived["ETag"], archived["Metadata"])
+            self._copy(source, target, head["ETag"], metadata)
+            self._verify(source, target, head)
+            self._s3.delete_object(Bucket=self._bucket, Key=source, IfMatch=landed.version)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 412) and _code(error) != "NoSuchBucket":
+                return False
+            raise self._unusable(error) from error
+        except BotoCoreError as error:
+            raise self._unusable(error) from error
+        return True
+
+    def _archived(self, target: str) -> Any:
+        try:
+            return self._s3.head_object(Bucket=self._bucket, Key=target)
+        except ClientError as error:
+            if _code(error) == "404":
+                return None
+            raise
+
+    def _copy(self, source: str, target: str, etag: str, metadata: dict[str, str]) -> None:
+        """In parts where it is too large for one request."""
+        how = {"CopySourceIfMatch": etag, "Metadata": metadata, "MetadataDirective": "REPLACE", **self._encrypted}
+        self._s3.copy({"Bucket": self._bucket, "Key": source}, self._bucket, target, ExtraArgs=how)
+
+    def _verify(self, source: str, target: str, head: Any) -> None:
+        """Compares size and, where the etag is not a checksum of the whole (parts, KMS), the content."""
+        copy = self._s3.head_object(Bucket=self._bucket, Key=target)
+        if copy["ContentLength"] == head["ContentLength"] and copy["ETag"] == head["ETag"]:
+            return
+        if copy["ContentLength"] != head["ContentLength"] or self._digest(source) != self._digest(target):
+            raise Unreachable(f"its copy {target} is not the same")
+
+    def _digest(self, key: str) -> str:
+        body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
+        return hashlib.file_digest(body, "sha256").hexdigest()
+
+    def restore(self, key: str) -> bool:
+        try:
+            archived = self._archived(self._full(f"{ARCHIVE}/{key}"))
+            if archived is None:
+                return False
+            target = self._full(f"{ARCHIVE}/{key}")
+            self._copy(target, self._full(key), archived["ETag"], archived["Metadata"])
+        except (BotoCoreError, ClientError) as error:
+            raise self._unusable(error) from error
+        return True
 
     def _unusable(self, error: BotoCoreError | ClientError) -> Misconfigured:
         code = _code(error) if isinstance(error, ClientError) else type(error).__name__

@@ -84,6 +84,9 @@ class Settings(BaseSettings):
         description="Encryption of what `shopware land` writes to S3: AES256 or aws:kms; empty: the bucket's default.",
     )
     landing_kms_key: str = Field("", description="Key for aws:kms of landing; empty: the account's default key.")
+    archive_after_hours: float = Field(
+        24, ge=0, description="Hours after which a landed object whose rows are in bronze moves to archive/."
+    )
     port: int = Field(3000, ge=1, le=65535, description="Port of Dagster's UI under `make dev`.")
 
     @field_validator("start")

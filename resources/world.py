@@ -54,6 +54,7 @@ class RulesResource(dg.ConfigurableResource):
     landing_queue: str
     serves: bool
     creates_lookups: bool
+    archive_after_hours: float
 
     @property
     def starts_at(self) -> datetime:
@@ -91,5 +92,6 @@ def resources_for(settings: Settings) -> dict[str, dg.ConfigurableResource]:
             landing_queue=settings.landing_queue,
             serves=serves,
             creates_lookups=not in_cloud,
+            archive_after_hours=settings.archive_after_hours,
         ),
     }

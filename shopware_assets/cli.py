@@ -133,20 +133,43 @@ def _land_live(landing: Landing, seed: int) -> None:
 
 @app.command()
 def land(
-    prefix: Annotated[str, typer.Argument(help="Where: inventory, shop/orders, shop/order_items, shop/products.")],
-    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="What to put there.")],
+    prefix: Annotated[str, typer.Argument(help="Where, for example inventory or shop/orders.")] = "",
+    files: Annotated[list[Path] | None, typer.Argument(exists=True, dir_okay=False, help="What to put there.")] = None,
+    from_archive: Annotated[str, typer.Option(metavar="KEY", help="Instead, bring this archived object back.")] = "",
 ) -> None:
     """Put files into landing as a source would."""
     with _world() as (settings, resources):
+        key = from_archive or prefix.strip("/")
         prefixes = sorted(contract.prefix for contract in CONTRACTS.values())
-        if not any(prefix.strip("/") == p or prefix.strip("/").startswith(f"{p}/") for p in prefixes):
-            raise _fail(f"Nothing reads {prefix!r}: sources land under {', '.join(prefixes)}.", 2)
+        if not any(key == p or key.startswith(f"{p}/") for p in prefixes):
+            raise _fail(f"Nothing reads {key!r}: sources land under {', '.join(prefixes)}.", 2)
+        if not from_archive and not files:
+            raise _fail(f"No file is named to be put under {prefix}.", 2)
         prepare_home(settings)
         landing = _landing(settings, resources)
-        for file in files:
+        if from_archive:
+            if not landing.restore(from_archive):
+                raise _fail(f"There is no {from_archive} in the archive.", 2)
+            _say(f"{from_archive} is back in landing.")
+        for file in () if from_archive else files or ():
             key = f"{prefix.strip('/')}/{file.name}"
             landing.put(key, file.read_bytes())
             _say(f"{key}  {file.stat().st_size:,} bytes")
+
+
+@app.command()
+def archive(
+    hours: Annotated[float | None, typer.Option(min=0, help="SHOPWARE_ARCHIVE_AFTER_HOURS, if not given.")] = None,
+) -> None:
+    """Move landed objects whose rows are in bronze to archive/, if they landed at least so many hours ago."""
+    from shopware_assets.archive import archive as archive_objects
+
+    with _world() as (settings, resources):
+        lake, landing = _lake(resources), _landing(settings, resources)
+        before = datetime.now(UTC) - timedelta(hours=settings.archive_after_hours if hours is None else hours)
+        for contract in CONTRACTS.values():
+            if moved := sum(1 for _ in archive_objects(lake, landing, contract, before)):
+                _say(f"{contract.prefix}: {moved:,} objects moved to archive/.")
 
 
 @app.command()

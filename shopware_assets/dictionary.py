@@ -13,8 +13,8 @@ PATH = Path(__file__).parents[1] / "docs" / "metrics.md"
 
 _HEAD = """# Gold: what every table and column means
 
-Written by `python -m shopware_assets.dictionary` from `shopware_assets/transforms`. Days are UTC. Rates are NULL, never 0,
-where there is nothing to divide by. Money is exact: decimal(18,4).
+Written by `python -m shopware_assets.dictionary` from `shopware_assets/transforms`. Days are UTC. Rates are NULL, never
+0, where there is nothing to divide by. Money is exact: decimal(18,4).
 """
 
 

@@ -1,4 +1,4 @@
-"""Jobs a person or the clock starts: nightly compaction is on; ingesting by the clock, instead of by sensors, is off.
+"""Jobs a person or the clock starts. Compaction and archiving are on; ingesting by the clock, not by sensors, is off.
 
 Dagster resolves no asset job over hours and days together, so each job is one op, which makes ordinary asset
 runs, one after another.
@@ -12,6 +12,7 @@ from pydantic import Field
 from resources.world import EngineResource, LakeResource, LandingResource, RulesResource
 from sensors.requests import Request, admit, asked_before, digest
 from sensors.watch import Watch, feeds
+from shopware_assets.archive import archive as archive_objects
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.tables import Table, bronze, silver
 from shopware_assets.contracts.windows import Grain
@@ -57,7 +58,7 @@ def _tables() -> dict[str, tuple[Table, Grain | None]]:
 
 
 def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
-    """`ingest`, `rebuild` and `compact`."""
+    """`ingest`, `rebuild`, `compact` and `archive`."""
 
     @dg.op(description="Ingests what has landed and is not in bronze, of one feed or of all.")
     def ingest_landed(
@@ -94,9 +95,22 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
             done = tables.compact(table, timedelta(days=config.keep_days))
             context.log.info(f"{table.name}: {done}")
 
+    @dg.op(description="Moves landed objects whose rows are in bronze to archive/, table by table.")
+    def archive_landed(
+        context: dg.OpExecutionContext, lake: LakeResource, landing: LandingResource, rules: RulesResource
+    ) -> None:
+        before = datetime.now(UTC) - timedelta(hours=rules.archive_after_hours)
+        for contract in CONTRACTS.values():
+            moved = sum(1 for _ in archive_objects(lake.open(), landing.open(), contract, before))
+            context.log.info(f"{contract.name}: {moved} objects")
+
     @dg.job(description="Merge small files and delete those that no version of the last days needs.")
     def compact() -> None:
         compact_tables()
+
+    @dg.job(description="Move landed objects whose rows are in bronze to archive/, some time after they landed.")
+    def archive() -> None:
+        archive_landed()
 
     @dg.job(description="Ingest what has landed (config: feed).", tags={"shopware/kind": "ingest"})
     def ingest() -> None:
@@ -106,7 +120,7 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
     def rebuild() -> None:
         rebuild_range()
 
-    return [ingest, rebuild, compact]
+    return [ingest, rebuild, compact, archive]
 
 
 def _request(name: str, grain: Grain | None, first: datetime, last: datetime, partitions: Partitions) -> Request:
@@ -141,5 +155,12 @@ def all_schedules() -> list[dg.ScheduleDefinition]:
             cron_schedule="30 2 * * *",
             default_status=dg.DefaultScheduleStatus.RUNNING,
             description="Merges small files every night: every run leaves some, and readers pay for each.",
+        ),
+        dg.ScheduleDefinition(
+            name="archive_hourly",
+            job_name="archive",
+            cron_schedule="45 * * * *",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+            description="Keeps landing small: what is in bronze moves to archive/ after SHOPWARE_ARCHIVE_AFTER_HOURS.",
         ),
     ]
