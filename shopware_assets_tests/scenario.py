@@ -62,6 +62,41 @@ GOOD: dict[str, dict[str, str]] = {
         "returned_at": "2025-04-07T03:09:26",
         "sale_price": "81.64",
     },
+    "stores": {"store_id": "1", "region": "North", "city": "Aarhus", "opened_on": "2024-03-01"},
+    "pos_sales": {
+        "transaction_id": "T-1",
+        "store_id": "1",
+        "product_id": "11",
+        "quantity": "3",
+        "revenue": "29.97",
+        "discount_applied": "3.00",
+        "timestamp": "1748781000",  # 2025-06-01 12:30
+    },
+    "grocery_products": {
+        "product_id": "1",
+        "department_id": "19",
+        "department": "snacks",
+        "product_name": "Chocolate Sandwich Cookies",
+    },
+    "grocery_orders": {
+        "order_id": "1",
+        "order_num": "7",
+        "user_id": "9116",
+        "order_timestamp": "2025-04-01T18:22:09",
+        "total_amount": "42.50",
+        "date": "2025-04-01",
+    },
+    "grocery_order_items": {
+        "id": "1",
+        "order_id": "1",
+        "user_id": "9116",
+        "product_id": "1",
+        "add_to_cart_order": "2",
+        "reordered": "1",
+        "days_since_prior_order": "9",
+        "order_timestamp": "2025-04-01T18:22:09",
+        "date": "2025-04-01",
+    },
 }
 """A row of each table that breaks no rule."""
 
@@ -79,11 +114,17 @@ _PARENTS: dict[str, list[dict[str, object]]] = {
         {"id": "1", "category": "Beauty", "cost": Decimal("15.5800")},
         {"id": "2", "category": None, "cost": None},
     ],
+    "stores": [{"store_id": 1, "region": "North"}, {"store_id": 2, "region": "South"}],
+    "grocery_orders": [
+        {"order_id": 1, "order_timestamp_date": date(2025, 4, 1)},
+        {"order_id": 2, "order_timestamp_date": date(2025, 4, 2)},
+    ],
+    "grocery_products": [{"product_id": 1, "department_id": 19}, {"product_id": 2, "department_id": 4}],
 }
 
 
 def parents(contract: Contract) -> dict[str, pl.DataFrame]:
-    """Accepted rows of the tables that the contract refers to: orders 1 and 2; products 1 and, knowing little, 2."""
+    """Accepted rows of the tables that the contract refers to: 1 and 2 of each; product 2 of the shop knows little."""
     return {
         reference.parent: pl.DataFrame(
             _PARENTS[reference.parent], schema=nw.Schema(silver(CONTRACTS[reference.parent]).columns).to_polars()
@@ -120,6 +161,7 @@ _TEXTS: dict[Type, tuple[str, ...]] = {
         "2025-05-31 23:30:00-05:00", "2025-06-03T06:30:00Z", "2025-06-03T06:30:00.000001Z",
         "2024-12-31T23:59:59.999999", "2025-01-01", "2025-02-30", "2031-01-01T00:00:00", "yesterday", "-1",
     ),
+    Type.DATE: ("2025-04-01", "20250402", "2025-04-01T23:30:00-05:00", "2025-02-30", "45748", "yesterday"),
 }  # fmt: skip
 
 _VARIED: dict[str, tuple[str, ...]] = {
@@ -130,7 +172,16 @@ _VARIED: dict[str, tuple[str, ...]] = {
     "category": ("Beauty", "Toys", ""),
     "stock_level": ("0", "15", "16"),
     "restock_threshold": ("15", ""),
-    "last_updated": ("1748781000.25", "1748784600", "2025-06-01T12:30:00.25"),
+    "last_updated": ("1748781000.25", "1748784600", "2025-06-01T12:30:00.25", "2025-05-31T20:00Z", "2025-06-02T03:00Z"),
+    "warehouse_id": ("3", "4"),
+    "quantity": ("3", "3", "-3"),
+    "revenue": ("29.97", "29.97", "-29.97"),
+    "discount_applied": ("3.00", "29.97", ""),
+    "timestamp": ("1748781000", "1748822400"),
+    "order_timestamp": ("2025-04-01T18:22:09", "2025-04-02T00:00:00Z"),
+    "date": ("2025-04-01", "2025-04-02"),
+    "reordered": ("0", "1"),
+    "days_since_prior_order": ("", "2", "9"),
 }
 
 
@@ -149,7 +200,9 @@ def dirty_rows(contract: Contract, count: int, seed: int) -> pl.DataFrame:
     good: dict[str, tuple[str, ...]] = {name: (text,) for name, text in GOOD[contract.name].items()}
     good |= {name: texts for name, texts in _VARIED.items() if name in good}
     good |= {column.name: column.values for column in contract.columns if column.values}
-    good |= {name: tuple(map(str, range(1, 2 + count // 5))) for name in contract.key if name != contract.event_time}
+    good |= {
+        name: tuple(map(str, range(1, 2 + count // 5))) for name in {*contract.key} & {*good} - {contract.event_time}
+    }
     good |= {reference.column: ("1", "1", " 1", "2", "2\u00a0", "3") for reference in contract.references}
     rows = []
     for line in range(1, count + 1):

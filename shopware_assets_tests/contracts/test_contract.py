@@ -8,7 +8,7 @@ import sys
 import narwhals as nw
 import pytest
 
-from shopware_assets.contracts import CONTRACTS, INVENTORY, ORDER_ITEMS, ORDERS, PRODUCTS
+from shopware_assets.contracts import CONTRACTS, INVENTORY, ORDERS
 from shopware_assets.contracts.contract import Contract, Reference, Rule, Severity, Type
 from shopware_assets.contracts.windows import Grain
 
@@ -17,6 +17,13 @@ REQUIRED = {
     "products": {"id", "sku", "name"},
     "orders": {"order_id", "user_id", "status", "created_at"},
     "order_items": {"id", "order_id", "user_id", "product_id", "status", "created_at", "sale_price"},
+    "stores": {"store_id", "region"},
+    "pos_sales": {"transaction_id", "store_id", "product_id", "quantity", "revenue", "timestamp"},
+    "grocery_products": {"product_id", "department_id", "department", "product_name"},
+    "grocery_orders": {"order_id", "order_num", "user_id", "order_timestamp", "total_amount", "date"},
+    "grocery_order_items": {
+        *("id", "order_id", "user_id", "product_id", "add_to_cart_order", "reordered", "order_timestamp", "date")
+    },
 }
 
 TYPES = {
@@ -37,6 +44,29 @@ TYPES = {
         **dict.fromkeys(("id", "order_id", "user_id", "product_id", "status"), "string"),
         **dict.fromkeys(("created_at", "shipped_at", "delivered_at", "returned_at"), "time"),
         "sale_price": "money",
+    },
+    "stores": {"store_id": "int", "region": "string", "city": "string", "opened_on": "date"},
+    "pos_sales": {
+        "transaction_id": "string",
+        **dict.fromkeys(("store_id", "product_id", "quantity"), "int"),
+        **dict.fromkeys(("revenue", "discount_applied"), "money"),
+        "timestamp": "time",
+    },
+    "grocery_products": {
+        **dict.fromkeys(("product_id", "department_id"), "int"),
+        **dict.fromkeys(("department", "product_name"), "string"),
+    },
+    "grocery_orders": {
+        **dict.fromkeys(("order_id", "order_num", "user_id"), "int"),
+        "order_timestamp": "time",
+        "total_amount": "money",
+        "date": "date",
+    },
+    "grocery_order_items": {
+        **dict.fromkeys(("id", "order_id", "user_id", "product_id"), "int"),
+        **dict.fromkeys(("add_to_cart_order", "reordered", "days_since_prior_order"), "int"),
+        "order_timestamp": "time",
+        "date": "date",
     },
 }
 
@@ -67,6 +97,33 @@ FURTHER_RULES = {
         "delivered_at_not_in_future": "reject",
         "sale_price_not_negative": "reject",
         "times_in_order": "warn",
+        "order_known": "reject",
+        "product_known": "reject",
+    },
+    "stores": {},
+    "pos_sales": {
+        "quantity_not_zero": "reject",
+        "revenue_agrees_with_quantity": "reject",
+        "discount_not_negative": "reject",
+        "discount_not_above_revenue": "reject",
+        "timestamp_not_in_future": "reject",
+        "timestamp_not_before_start": "reject",
+        "store_known": "warn",
+    },
+    "grocery_products": {},
+    "grocery_orders": {
+        "order_timestamp_not_in_future": "reject",
+        "order_timestamp_not_before_start": "reject",
+        "total_amount_not_negative": "reject",
+        "date_agrees_with_timestamp": "warn",
+    },
+    "grocery_order_items": {
+        "add_to_cart_order_positive": "reject",
+        "reordered_is_flag": "reject",
+        "days_since_prior_order_not_negative": "reject",
+        "order_timestamp_not_in_future": "reject",
+        "order_timestamp_not_before_start": "reject",
+        "date_agrees_with_timestamp": "warn",
         "order_known": "reject",
         "product_known": "reject",
     },
@@ -110,10 +167,21 @@ def test_keys_scopes_and_windows() -> None:
         "products": (("id",), "table", None, ()),
         "orders": (("order_id",), "table", "created_at", ("created_date",)),
         "order_items": (("id",), "table", "created_at", ("created_date",)),
+        "stores": (("store_id",), "table", None, ()),
+        "pos_sales": (("transaction_id", "product_id", "sign"), "window", "timestamp", ("timestamp_date",)),
+        "grocery_products": (("product_id",), "table", None, ()),
+        "grocery_orders": (("order_id",), "table", "order_timestamp", ("order_timestamp_date",)),
+        "grocery_order_items": (("id",), "table", "order_timestamp", ("order_timestamp_date",)),
     }
-    assert {name: contract.grain for name, contract in CONTRACTS.items()} == {
-        "inventory": Grain.HOUR, "products": Grain.DAY, "orders": Grain.DAY, "order_items": Grain.DAY,
-    }  # fmt: skip
+    assert {name for name, contract in CONTRACTS.items() if contract.grain is Grain.HOUR} == {"inventory"}
+    assert {name: contract.laid_out_by for name, contract in CONTRACTS.items() if contract.laid_out_by} == {
+        "grocery_products": "department_id"
+    }
+
+
+def test_a_day_of_the_grocery_needs_three_tables() -> None:
+    items = {"grocery_order_items": {"grocery_products", "grocery_orders", "grocery_order_items"}}
+    assert {name: {*contract.complete_with} for name, contract in CONTRACTS.items() if contract.complete_with} == items
 
 
 def test_parents_come_before_their_children() -> None:
@@ -130,17 +198,18 @@ def test_parents_come_before_their_children() -> None:
 
 
 def test_rules_of_the_whole_table() -> None:
-    assert [(rule.name, rule.severity.value) for rule in ORDER_ITEMS.table_rules] == [
-        ("order_line_repeats_product", "warn"),
-        ("order_has_all_its_items", "warn"),
-        ("returned_has_date", "warn"),
-    ]
-    assert not any(contract.table_rules for contract in (INVENTORY, PRODUCTS, ORDERS))
+    rules = {(name, rule.name): rule.severity.value for name, c in CONTRACTS.items() for rule in c.table_rules}
+    assert rules == {
+        ("order_items", "order_line_repeats_product"): "warn",
+        ("order_items", "order_has_all_its_items"): "warn",
+        ("order_items", "returned_has_date"): "warn",
+        ("grocery_products", "department_id_names_one_department"): "warn",
+    }
 
 
 def test_personal_data_is_marked() -> None:
     marked = {(c.name, column.name) for c in CONTRACTS.values() for column in c.columns if column.personal}
-    assert marked == {("orders", "user_id"), ("order_items", "user_id")}
+    assert marked == {(name, "user_id") for name in ("orders", "order_items", "grocery_orders", "grocery_order_items")}
 
 
 def test_types_are_stored_exactly() -> None:

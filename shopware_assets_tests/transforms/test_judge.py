@@ -4,10 +4,12 @@ On Polars; that Spark judges alike is shown in `resources/test_engines.py`.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from operator import itemgetter
 from random import Random
+from typing import Any
 
 import narwhals as nw
 import polars as pl
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from resources.engine_polars import PolarsEngine
-from shopware_assets.contracts import CONTRACTS, INVENTORY, ORDER_ITEMS, ORDERS, PRODUCTS, tables
+from shopware_assets.contracts import CONTRACTS, tables
 from shopware_assets.contracts.contract import Column, Contract, Rule, Severity, Type
 from shopware_assets.contracts.windows import Grain
 from shopware_assets.transforms import judge as module
@@ -29,6 +31,9 @@ from shopware_assets.transforms.judge import (
     split,
 )
 from shopware_assets_tests.scenario import GOOD, LANDED, START, bronze_rows, dirty_rows, dirty_texts, parents
+
+INVENTORY, PRODUCTS, ORDERS, ORDER_ITEMS = (CONTRACTS[n] for n in ("inventory", "products", "orders", "order_items"))
+POS_SALES, GROCERY_ORDER_ITEMS = CONTRACTS["pos_sales"], CONTRACTS["grocery_order_items"]
 
 Texts = Mapping[str, str | None]
 
@@ -61,6 +66,7 @@ def outcomes(contract: Contract, rows: Sequence[Mapping[str, object]]) -> list[s
 # --- values ----------------------------------------------------------------------------------------------------------
 
 MARCH_30 = datetime(2025, 3, 30, 16, 14, 26, tzinfo=UTC)
+APRIL_1 = datetime(2025, 4, 1, 18, 22, 9, tzinfo=UTC)
 ACCEPTED_VALUES: dict[str, dict[str, object]] = {
     "inventory": {
         "inventory_id": 1,
@@ -113,6 +119,49 @@ ACCEPTED_VALUES: dict[str, dict[str, object]] = {
         "refund_date": date(2025, 4, 7),
         "created_date": date(2025, 6, 2),
     },
+    "stores": {"store_id": 1, "region": "North", "city": "Aarhus", "opened_on": date(2024, 3, 1)},
+    "pos_sales": {
+        "transaction_id": "T-1",
+        "store_id": 1,
+        "product_id": 11,
+        "quantity": 3,
+        "revenue": Decimal("29.9700"),
+        "discount_applied": Decimal("3.0000"),
+        "timestamp": datetime(2025, 6, 1, 12, 30, tzinfo=UTC),
+        "region": "North",
+        "sign": 1,
+        "net_revenue": Decimal("26.9700"),
+        "timestamp_date": date(2025, 6, 2),
+    },
+    "grocery_products": {
+        "product_id": 1,
+        "department_id": 19,
+        "department": "snacks",
+        "product_name": "Chocolate Sandwich Cookies",
+    },
+    "grocery_orders": {
+        "order_id": 1,
+        "order_num": 7,
+        "user_id": 9116,
+        "order_timestamp": APRIL_1,
+        "total_amount": Decimal("42.5000"),
+        "date": date(2025, 4, 1),
+        "order_timestamp_date": date(2025, 6, 2),
+    },
+    "grocery_order_items": {
+        "id": 1,
+        "order_id": 1,
+        "user_id": 9116,
+        "product_id": 1,
+        "add_to_cart_order": 2,
+        "reordered": 1,
+        "days_since_prior_order": 9,
+        "order_timestamp": APRIL_1,
+        "date": date(2025, 4, 1),
+        "order_date": date(2025, 4, 1),
+        "department_id": 19,
+        "order_timestamp_date": date(2025, 6, 2),
+    },
 }
 
 
@@ -131,7 +180,7 @@ def test_what_is_not_required_may_be_missing(contract: Contract, missing: str | 
     accepted, _, _ = parted(
         bronze_rows(contract, [{**GOOD[contract.name], **dict.fromkeys(optional, missing)}]), contract
     )
-    assert accepted.select(optional).row(0) == (None,) * len(optional)
+    assert accepted.select("_line", *optional).row(0) == (1, *[None] * len(optional))
 
 
 @pytest.mark.parametrize(
@@ -149,6 +198,24 @@ def test_what_is_not_required_may_be_missing(contract: Contract, missing: str | 
 def test_stock_status(stock: str, threshold: str, status: str) -> None:
     row = bronze_rows(INVENTORY, [GOOD["inventory"] | {"stock_level": stock, "restock_threshold": threshold}])
     assert judged(row, INVENTORY)["stock_status"].to_list() == [status]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "revenue", "discount", "sign", "net"),
+    [
+        ("3", "29.97", "3", 1, "26.97"),
+        ("3", "29.97", "", 1, "29.97"),
+        ("3", "29.97", "29.97", 1, "0"),
+        ("3", "0", "0", 1, "0"),
+        ("-3", "-29.97", "3", -1, "-26.97"),
+        ("-3", "-29.97", "", -1, "-29.97"),
+        ("-3", "-29.97", "29.97", -1, "0"),
+    ],
+)
+def test_net_revenue(quantity: str, revenue: str, discount: str, sign: int, net: str) -> None:
+    row = GOOD["pos_sales"] | {"quantity": quantity, "revenue": revenue, "discount_applied": discount}
+    found = judged(bronze_rows(POS_SALES, [row]), POS_SALES)
+    assert found.select("_outcome", "sign", "net_revenue").row(0) == (ACCEPTED, sign, Decimal(net))
 
 
 @pytest.mark.parametrize(
@@ -220,6 +287,22 @@ STATUS: list[tuple[Texts, str, str]] = [
     ({"status": "lost"}, "status_known", ""),
     ({"status": "deliveredd"}, "status_known", ""),
     ({"user_id": " "}, "user_id_present", ""),
+]
+
+PLACED: list[tuple[Texts, str, str]] = [
+    ({"user_id": " "}, "user_id_present", ""),
+    ({"user_id": "u1"}, "user_id_parses", ""),
+    ({"order_timestamp": ""}, "order_timestamp_present", ""),
+    ({"order_timestamp": "noon"}, "order_timestamp_parses", ""),
+    ({"order_timestamp": "2024-12-31T23:59:59.999999", "date": "2024-12-31"}, "order_timestamp_not_before_start", ""),
+    ({"order_timestamp": JUST_LATER, "date": "2025-06-03"}, "order_timestamp_not_in_future", ""),
+    ({"order_timestamp": A_DAY_AFTER, "date": "2025-06-03"}, "", ""),
+    ({"date": ""}, "date_present", ""),
+    ({"date": "01.04.2025"}, "date_parses", ""),
+    ({"date": "2025-04-02"}, "", "date_agrees_with_timestamp"),
+    ({"date": "2025-04-01T23:30:00-05:00"}, "", "date_agrees_with_timestamp"),  # days are UTC
+    ({"order_timestamp": "2025-04-01T23:30:00-05:00"}, "", "date_agrees_with_timestamp"),
+    ({"order_timestamp": "2025-04-02T00:30:00+02:00"}, "", ""),
 ]
 
 CASES: dict[str, list[tuple[Texts, str, str]]] = {
@@ -305,6 +388,90 @@ CASES: dict[str, list[tuple[Texts, str, str]]] = {
         ({"order_id": "", "product_id": "404"}, "order_id_present,product_known", ""),
         ({"sale_price": "-1", "order_id": "404", "id": ""}, "id_present,sale_price_not_negative,order_known", ""),
     ],
+    "stores": [
+        ({"store_id": ""}, "store_id_present", ""),
+        ({"store_id": "Aarhus"}, "store_id_parses", ""),
+        ({"region": " "}, "region_present", ""),
+        ({"opened_on": "March"}, "opened_on_parses", ""),
+        ({"city": "", "opened_on": ""}, "", ""),
+    ],
+    "pos_sales": [
+        ({"transaction_id": " "}, "transaction_id_present", ""),
+        ({"store_id": ""}, "store_id_present", ""),
+        ({"store_id": "A"}, "store_id_parses", ""),
+        ({"store_id": "404"}, "", "store_known"),
+        ({"store_id": "2.0"}, "", ""),
+        ({"product_id": ""}, "product_id_present", ""),
+        ({"product_id": "1.5"}, "product_id_parses", ""),
+        ({"product_id": "404"}, "", ""),
+        ({"quantity": ""}, "quantity_present", ""),
+        ({"quantity": "two"}, "quantity_parses", ""),
+        ({"quantity": "0"}, "quantity_not_zero", ""),
+        ({"quantity": "0", "revenue": "0", "discount_applied": ""}, "quantity_not_zero", ""),
+        ({"revenue": ""}, "revenue_present", ""),
+        ({"revenue": "free"}, "revenue_parses", ""),
+        ({"revenue": "-29.97"}, "revenue_agrees_with_quantity", ""),
+        ({"quantity": "-3"}, "revenue_agrees_with_quantity", ""),
+        ({"quantity": "-3", "revenue": "-29.97"}, "", ""),
+        ({"quantity": "-3", "revenue": "0", "discount_applied": "0"}, "", ""),
+        ({"discount_applied": "some"}, "discount_applied_parses", ""),
+        ({"discount_applied": "-0.01"}, "discount_not_negative", ""),
+        ({"discount_applied": "29.97"}, "", ""),
+        ({"discount_applied": "29.98"}, "discount_not_above_revenue", ""),
+        ({"quantity": "-3", "revenue": "-29.97", "discount_applied": "29.97"}, "", ""),
+        ({"quantity": "-3", "revenue": "-29.97", "discount_applied": "29.98"}, "discount_not_above_revenue", ""),
+        ({"timestamp": ""}, "timestamp_present", ""),
+        ({"timestamp": "noon"}, "timestamp_parses", ""),
+        ({"timestamp": "1735689599.999999"}, "timestamp_not_before_start", ""),
+        ({"timestamp": A_DAY_AFTER}, "", ""),
+        ({"timestamp": JUST_LATER}, "timestamp_not_in_future", ""),
+        ({"quantity": "0", "store_id": "404", "timestamp": "x"}, "quantity_not_zero,timestamp_parses", "store_known"),
+    ],
+    "grocery_products": [
+        ({"product_id": ""}, "product_id_present", ""),
+        ({"product_id": "A"}, "product_id_parses", ""),
+        ({"department_id": ""}, "department_id_present", ""),
+        ({"department_id": "snacks"}, "department_id_parses", ""),
+        ({"department": ""}, "department_present", ""),
+        ({"product_name": None}, "product_name_present", ""),
+    ],
+    "grocery_orders": [
+        *PLACED,
+        ({"order_id": ""}, "order_id_present", ""),
+        ({"order_id": "A"}, "order_id_parses", ""),
+        ({"order_num": ""}, "order_num_present", ""),
+        ({"order_num": "first"}, "order_num_parses", ""),
+        ({"total_amount": ""}, "total_amount_present", ""),
+        ({"total_amount": "12,50"}, "total_amount_parses", ""),
+        ({"total_amount": "-0.01"}, "total_amount_not_negative", ""),
+        ({"total_amount": "0"}, "", ""),
+    ],
+    "grocery_order_items": [
+        *PLACED,
+        ({"id": ""}, "id_present", ""),
+        ({"id": "A"}, "id_parses", ""),
+        ({"order_id": ""}, "order_id_present", ""),
+        ({"order_id": "A"}, "order_id_parses", ""),
+        ({"order_id": "404"}, "order_known", ""),
+        ({"order_id": " 2.0 "}, "", ""),
+        ({"product_id": ""}, "product_id_present", ""),
+        ({"product_id": "A"}, "product_id_parses", ""),
+        ({"product_id": "404"}, "product_known", ""),
+        ({"add_to_cart_order": ""}, "add_to_cart_order_present", ""),
+        ({"add_to_cart_order": "first"}, "add_to_cart_order_parses", ""),
+        ({"add_to_cart_order": "0"}, "add_to_cart_order_positive", ""),
+        ({"add_to_cart_order": "1"}, "", ""),
+        ({"reordered": ""}, "reordered_present", ""),
+        ({"reordered": "true"}, "reordered_parses", ""),
+        ({"reordered": "2"}, "reordered_is_flag", ""),
+        ({"reordered": "-1"}, "reordered_is_flag", ""),
+        ({"reordered": "0"}, "", ""),
+        ({"days_since_prior_order": "a week"}, "days_since_prior_order_parses", ""),
+        ({"days_since_prior_order": "-1"}, "days_since_prior_order_not_negative", ""),
+        ({"days_since_prior_order": "0"}, "", ""),
+        ({"days_since_prior_order": "7.0"}, "", ""),
+        ({"order_id": "404", "product_id": "404"}, "order_known,product_known", ""),
+    ],
 }
 """Changes to a good row, the reasons it is then rejected for, and its warnings."""
 
@@ -372,6 +539,20 @@ def test_refund_date(order: str, returned_at: str, status: str, refund_date: dat
     assert judged(bronze_rows(ORDER_ITEMS, [row]), ORDER_ITEMS)["refund_date"].to_list() == [refund_date]
 
 
+def test_a_line_of_a_store_that_nobody_knows_is_of_an_unknown_region() -> None:
+    rows = [GOOD["pos_sales"] | {"transaction_id": store, "store_id": store} for store in ("1", "2", "3")]
+    accepted, _, _ = parted(bronze_rows(POS_SALES, rows), POS_SALES)
+    assert accepted.sort("store_id").select("region", "_warnings").rows() == [
+        *(("North", ""), ("South", ""), ("unknown", "store_known"))
+    ]
+
+
+def test_a_line_of_the_grocery_carries_the_day_of_its_order_and_its_department() -> None:
+    rows = bronze_rows(GROCERY_ORDER_ITEMS, [GOOD["grocery_order_items"] | {"order_id": "2", "product_id": "2"}])
+    accepted, _, _ = parted(rows, GROCERY_ORDER_ITEMS)
+    assert accepted.select("order_date", "department_id").row(0) == (date(2025, 4, 2), 4)
+
+
 def test_a_line_is_not_multiplied_by_what_it_waits_for() -> None:
     rows = bronze_rows(ORDER_ITEMS, [GOOD["order_items"] | {"id": str(n), "order_id": o} for n, o in enumerate("1223")])
     assert judged(rows, ORDER_ITEMS).sort("id")["_outcome"].to_list() == [ACCEPTED] * 3 + [REJECTED]
@@ -427,6 +608,16 @@ def test_a_key_is_the_value_and_not_the_text() -> None:
 def test_snapshots_of_different_times_are_history() -> None:
     times = ("1748781000", "1748781000.000001")
     assert outcomes(INVENTORY, [{"last_updated": time} for time in times]) == [ACCEPTED, ACCEPTED]
+
+
+def test_a_basket_has_a_line_per_product_and_way() -> None:
+    returned = {"quantity": "-3", "revenue": "-29.97"}
+    assert outcomes(POS_SALES, [{}, {"product_id": "12"}, returned, {"transaction_id": "T-2"}]) == [ACCEPTED] * 4
+    assert outcomes(POS_SALES, [{}, {"quantity": "1"}, returned, returned | {"quantity": "-1"}]) == [
+        *(SUPERSEDED, ACCEPTED, SUPERSEDED, ACCEPTED)
+    ]
+    later = {"timestamp": "1748781001", "_line": 1}
+    assert outcomes(POS_SALES, [later, {"_landed_at": LANDED + HOUR, "_line": 2}]) == [ACCEPTED, SUPERSEDED]
 
 
 def test_a_rejected_row_does_not_compete() -> None:
@@ -507,13 +698,22 @@ def assert_every_row_is_accounted_for(rows: pl.DataFrame, contract: Contract) ->
     assert sorted(lines) == rows["_line"].to_list()
 
 
+NEWEST_BY: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "inventory": lambda row: 0,
+    "pos_sales": itemgetter("timestamp"),
+    **dict.fromkeys(("products", "stores", "grocery_products"), itemgetter("_window")),
+    **dict.fromkeys(("grocery_orders", "grocery_order_items"), itemgetter("order_timestamp")),
+    **dict.fromkeys(
+        ("orders", "order_items"),
+        lambda row: max(row[t] for t in ("created_at", "shipped_at", "delivered_at", "returned_at") if row[t]),
+    ),
+}
+
+
 def assert_law_4_holds(rows: pl.DataFrame, contract: Contract) -> None:
     """Older versions are superseded; the rest is judged; the rest competes by key, the newest row wins."""
     found = judged(rows.sample(fraction=1, shuffle=True, seed=len(rows)), contract).to_dicts()
-    newest_by = {"products": lambda row: row["_window"], "inventory": lambda row: 0}.get(
-        contract.name,
-        lambda row: max(row[t] for t in ("created_at", "shipped_at", "delivered_at", "returned_at") if row[t]),
-    )
+    newest_by = NEWEST_BY[contract.name]
     winners: dict[tuple[object, ...], tuple[object, ...]] = {}
     for row in found:
         if row["_current"] and not row["_reasons"]:
