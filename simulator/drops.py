@@ -69,6 +69,15 @@ class Asked:
         """New rows of a slot; over a day they add up to `rows`."""
         return self.rows * (slot + 1) * self.width // DAY - self.rows * slot * self.width // DAY
 
+    def moment(self, slot: int, random: Callable[[], float]) -> tuple[int, bool]:
+        """A second at which something happens that a slot is the first to tell of, and whether it tells of it late."""
+        now = int(self.at(slot).timestamp())
+        day = now // DAY * DAY
+        oldest = max(int(LAKE_START.timestamp()), day - LATEST)
+        if random() < self.late and day - 3600 >= oldest:
+            return day - 3600 - int(random() * (day - 3600 - oldest)), True
+        return now + int(random() * self.width), False
+
     def random(self, name: str) -> Random:
         """A stream of numbers of its own. Only its `random()` is drawn from: Python promises that sequence for good."""
         return Random(f"{self.seed} {name}")

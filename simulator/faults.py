@@ -20,13 +20,15 @@ _TEXTS: dict[str, tuple[str | None, ...]] = {
     "int": ("many", "5.5", "0x5", "1,000", "true", "99999999999999999999"),
     "money": ("free", "NaN", "12,50", "Infinity", "1.2.3"),
     "time": ("yesterday", "2025-02-30T10:00:00", "31/12/2025", "2025-06-01T25:61:00"),
+    "date": ("tomorrow", "2025-02-30", "31/12/2025"),
     "not_negative": ("-1", "-250"),
     "positive": ("0", "-2"),
+    "is_flag": ("2", "-1"),
     "known": ("teleported", "n/a"),
     "not_in_future": ("2099-07-01T12:00:00", "4086590400"),
     "not_before_start": ("1999-12-31T23:59:59", "946684799"),
 }
-_TYPES = ("int", "money", "time")
+_TYPES = ("int", "money", "time", "date")
 _JSON_LITERAL = re.compile(r"-?\d+(\.\d+)?|true|null")
 
 
@@ -99,7 +101,7 @@ def csv_text(fields: Iterable[str]) -> str:
 
 
 def _short_row(text: str) -> str:
-    return "torn,off" if '"' in text else text.rsplit(",", 2)[0]
+    return "torn,off" if '"' in text else text.rsplit(",", 2)[0] or "torn,off"  # a blank line is no record
 
 
 UNREADABLE = ("record_readable",)

@@ -8,7 +8,6 @@ from typing import Any
 
 from shopware_assets_tests.simulator import reader
 from simulator import Account, Drop, simulate
-from simulator.shop import COLUMNS, kinds
 
 START = date(2025, 6, 1)
 AGES = {"pending": 0, "processing": 0, "shipped": 1, "cancelled": 1, "delivered": 2, "returned": 3}
@@ -151,10 +150,3 @@ def test_files_take_all_shapes() -> None:
     )
     times = {re.sub(r"\d", "9", row.text["created_at"]) for row in rows("orders")}
     assert {"9999-99-99T99:99:99", "9999-99-99T99:99:99Z", "9999-99-99T99:99:99+99:99", "9999999999"} <= times
-
-
-def test_columns_are_those_that_a_reader_knows() -> None:
-    for table, columns in COLUMNS.items():
-        assert set(columns) == {*reader.REQUIRED[table], *reader.OPTIONAL[table]}
-        assert {column for column, words in columns.items() if "!" in words} == set(reader.REQUIRED[table])
-        assert len(set(kinds(table))) == len(kinds(table))
