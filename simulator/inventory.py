@@ -1,7 +1,8 @@
 """The inventory feed: snapshots of (product, warehouse) pairs whose stock sells and is delivered.
 
-All rows of a run report on the same pairs, as many as the rows of one file allow, each at a time of its own. So two
-rows have one key only where a row was sent again, and the account needs no memory of keys.
+All rows of a run report on the same pairs, as many as the rows of one file allow, each at a time of its own; those of
+a store begin when it opens. So two rows have one key only where a row was sent again, and the account needs no memory
+of keys.
 """
 
 from array import array
@@ -15,7 +16,7 @@ from simulator import faults
 from simulator.account import Account, TableAccount
 from simulator.drops import DAY, LAKE_START, LATEST, Asked, Feed, Parcel, Post, Share, zipped
 from simulator.faults import Fault, Faults, Record
-from simulator.world import PAIRS, WAREHOUSES, Shelves, movements
+from simulator.world import PAIRS, WAREHOUSES, Shelves, is_open, movements
 
 _WIDTH = 3600
 _HOUR = 3_600_000_000  # microseconds since 1970, as all times here
@@ -113,7 +114,7 @@ class _Snapshots:
 
         shelves = Shelves.of(asked.seed)
         self._pairs = min(PAIRS, max(1, asked.rows * asked.width // DAY))
-        self._pair = 0
+        self._turn = 0
         self._stock = list(shelves.opening)
         self._opening = array("i", self._stock[: self._pairs])
         self._on_the_hour: dict[int, array[int]] = {}  # stock as each of the last 30 days' hours began
@@ -146,6 +147,7 @@ class _Snapshots:
         if start % _HOUR == 0:
             self._on_the_hour[hour] = array("i", stock[: self._pairs])
             self._on_the_hour.pop(hour - _HOURS_LATE - 1, None)
+        pairs = [pair for pair in range(self._pairs) if is_open(pair, start)]
 
         rows = asked.quota(slot)
         step = asked.width * 1_000_000 / max(rows, 1)
@@ -159,7 +161,8 @@ class _Snapshots:
             time = start + int((number + random()) * step) & ~1  # even; late rows have odd times
             if self._move[0] <= time:
                 self._sell(time)
-            self._pair = pair = self._pair + 1 if self._pair + 1 < self._pairs else 0
+            self._turn = self._turn + 1 if self._turn + 1 < len(pairs) else 0
+            pair = pairs[self._turn]
             draw = random()
             if draw >= odd_below:
                 lines.append(f"{heads[pair]}{stock[pair]}{tails[pair]}{time / 1e6}}}")
@@ -187,6 +190,8 @@ class _Snapshots:
     def _late(self, pair: int, hour: int) -> str:
         """What a snapshot in the first second of that hour said, or would have said."""
         time = hour * _HOUR + 1 + 2 * int(self._random() * 500_000)
+        if not is_open(pair, time):  # then the same product in the first store, which was
+            pair -= pair % WAREHOUSES
         while (pair, time) in self._late_keys:
             time += 2
         self._late_keys.add((pair, time))

@@ -1,4 +1,4 @@
-"""The world behind the feeds: products, customers, warehouses, and how stock moves.
+"""The world behind the feeds: products, customers, stores and their warehouses, and how stock moves.
 
 Here belongs what several feeds must agree on. All of it follows from the seed (movements: from their begin as well), so
 that feeds made apart still speak of the same products, and what one sells is missing from another's shelf.
@@ -8,13 +8,13 @@ import heapq
 from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from itertools import accumulate, count
 from random import Random
 
 PRODUCTS = 1_000  # those that warehouses hold; the shop's catalogue begins with the same ones
-WAREHOUSES = 6
-PAIRS = PRODUCTS * WAREHOUSES
+SLOW_MOVER, BEST_SELLER = 3, 7  # products
 CUSTOMERS = 20_000
 
 DEPARTMENTS = {
@@ -43,7 +43,7 @@ _THINGS = (
     "serum",
 )
 
-_UNITS_PER_HOUR = 500
+SALES = 500  # an hour, on average: what customers take from the shelves of all stores
 _BY_HOUR = (
     1,
     1,
@@ -85,6 +85,7 @@ class Product:
     price: int  # cents
 
 
+@lru_cache(maxsize=20_000)
 def product(seed: int, number: int) -> Product:
     """The product of a number, from 1 on and without end."""
     random = Random(f"{seed} product {number}").random
@@ -103,6 +104,41 @@ def product(seed: int, number: int) -> Product:
 
 
 @dataclass(frozen=True)
+class Store:
+    """A shop on the high street; it sells what lies in the warehouse of the same id."""
+
+    id: int
+    region: str
+    city: str
+    opened_on: date
+
+    @property
+    def opens(self) -> int:
+        """Its first moment of business, in microseconds since 1970."""
+        return int(datetime.combine(self.opened_on, time(), UTC).timestamp()) * 1_000_000
+
+
+STORES = (
+    Store(1, "North", "Hamburg", date(2009, 3, 2)),
+    Store(2, "West", "Köln", date(2012, 9, 17)),
+    Store(3, "East", "Leipzig", date(2016, 5, 9)),
+    Store(4, "South", "Stuttgart", date(2019, 10, 21)),
+    Store(5, "West", "Frankfurt, Main", date(2022, 4, 4)),
+    Store(6, "South", "München", date(2025, 7, 1)),
+)
+WAREHOUSES = len(STORES)
+PAIRS = PRODUCTS * WAREHOUSES
+
+
+_OPENS = tuple(store.opens for store in STORES)
+
+
+def is_open(pair: int, now: int) -> bool:
+    """Whether the store of a pair does business at a time (microseconds since 1970)."""
+    return _OPENS[pair % WAREHOUSES] <= now
+
+
+@dataclass(frozen=True)
 class Shelves:
     """What (product, warehouse) pairs hold when the world begins.
 
@@ -114,26 +150,32 @@ class Shelves:
     threshold: tuple[int, ...]  # reorder when stock is not above it
 
     @classmethod
-    def of(cls, seed: int) -> "Shelves":
+    def of(cls, seed: int, sales: int = SALES) -> "Shelves":
         random = Random(f"{seed} shelves").random
         ranks = sorted(range(PRODUCTS), key=lambda _: random())
         pull = [1 / (rank + 10) * (0.5 + random()) for rank in ranks for _ in range(WAREHOUSES)]
-        daily = _UNITS_PER_HOUR * 24 / sum(pull)
+        for number, weight in ((SLOW_MOVER, 5e-5), (BEST_SELLER, 0.2)):
+            pull[(number - 1) * WAREHOUSES : number * WAREHOUSES] = [weight] * WAREHOUSES
+        daily = sales * 24 / sum(pull)
         demand = tuple(weight * daily for weight in pull)
         return cls(
             demand=demand,
-            opening=tuple(int(units * (2 + 9 * random())) + 1 for units in demand),
+            opening=tuple(
+                int(units * (2 + 9 * random())) + (40 if pair // WAREHOUSES + 1 == SLOW_MOVER else 1)
+                for pair, units in enumerate(demand)
+            ),
             threshold=tuple(int(units * 2) + 1 for units in demand),
         )
 
 
-def movements(seed: int, begin: datetime, hour: int = 3600) -> Iterator[tuple[int, int, int]]:
+def movements(seed: int, begin: datetime, hour: int = 3600, sales: int = SALES) -> Iterator[tuple[int, int, int]]:
     """Every change of stock from `begin` on, in time order, without end: (microseconds since 1970, pair, units).
 
-    Sales (below 0) take what is there and no more; deliveries (above 0) come half a day to three days after the
-    threshold is reached, which for some is too late. No change falls on the begin of an hour of `hour` seconds.
+    Sales (below 0), in stores that are open, take what is there and no more: `sales` an hour on average, where there
+    is enough. Deliveries (above 0) come half a day to three days after the threshold is reached, which for some is
+    too late. No change falls on the begin of an hour of `hour` seconds.
     """
-    shelves = Shelves.of(seed)
+    shelves = Shelves.of(seed, sales)
     stock = list(shelves.opening)
     until = list(accumulate(shelves.demand))
     random = Random(f"{seed} movements").random
@@ -142,7 +184,7 @@ def movements(seed: int, begin: datetime, hour: int = 3600) -> Iterator[tuple[in
     length = hour * 1_000_000
     for number in count():
         at = begin + timedelta(hours=number)
-        units = _UNITS_PER_HOUR * _BY_HOUR[at.hour] * _BY_WEEKDAY[at.weekday()] // _USUAL
+        units = sales * _BY_HOUR[at.hour] * _BY_WEEKDAY[at.weekday()] // _USUAL
         for turn in range(units):
             now = int(begin.timestamp()) * 1_000_000 + number * length + (2 * turn + 1) * length // (2 * units)
             while deliveries and deliveries[0][0] <= now:
@@ -151,6 +193,8 @@ def movements(seed: int, begin: datetime, hour: int = 3600) -> Iterator[tuple[in
                 ordered.discard(pair)
                 yield came, pair, lot
             pair = bisect(until, random() * until[-1], hi=PAIRS - 1)
+            if _OPENS[pair % WAREHOUSES] > now:
+                continue
             sold = min(1 + int(random() * 1.3), stock[pair])
             if sold:
                 stock[pair] -= sold

@@ -1,9 +1,9 @@
 """Products and the movements of stock."""
 
-from datetime import UTC, datetime
-from itertools import islice, pairwise
+from datetime import UTC, datetime, timedelta
+from itertools import islice, pairwise, takewhile
 
-from simulator.world import PAIRS, WAREHOUSES, Shelves, movements, product
+from simulator.world import BEST_SELLER, PAIRS, SLOW_MOVER, STORES, WAREHOUSES, Shelves, is_open, movements, product
 
 BEGIN = datetime(2025, 6, 2, tzinfo=UTC)  # a Monday
 HOUR = 3_600_000_000
@@ -54,6 +54,30 @@ def test_evenings_and_saturdays_sell_most_and_there_are_best_sellers() -> None:
     assert sold_by_hour.index(max(sold_by_hour)) in (17, 18, 19)
     assert sold_by_day.index(max(sold_by_day)) == 5
     assert max(sold_by_product) > 10 * sorted(sold_by_product)[len(sold_by_product) // 2]
+    assert sold_by_product.index(max(sold_by_product)) == BEST_SELLER - 1
+    assert sold_by_product[SLOW_MOVER - 1] <= 3
+
+
+def test_a_store_opens_in_the_middle_of_the_year() -> None:
+    opening = datetime(2025, 7, 1, tzinfo=UTC)
+    begin = opening - timedelta(days=2)
+    assert [store.id for store in STORES] == list(range(1, WAREHOUSES + 1))
+    assert [store.opened_on for store in STORES if store.opened_on > begin.date()] == [opening.date()]
+    moment = int(opening.timestamp()) * 1_000_000
+    assert [pair for pair in range(12) if not is_open(pair, moment - 1)] == [5, 11]
+    assert all(is_open(pair, moment) for pair in range(12))
+    moves = list(islice(movements(1, begin), 40_000))
+    assert {pair % WAREHOUSES for at, pair, _ in moves if at < moment} == {0, 1, 2, 3, 4}
+    assert {pair % WAREHOUSES for at, pair, _ in moves if at > moment} == {0, 1, 2, 3, 4, 5}
+
+
+def test_a_busier_world_sells_more() -> None:
+    def sold(moves: list[tuple[int, int, int]]) -> int:
+        return -sum(units for _, _, units in moves if units < 0)
+
+    end = int(BEGIN.timestamp()) * 1_000_000 + 24 * HOUR
+    busy = list(takewhile(lambda move: move[0] < end, movements(1, BEGIN, sales=1500)))
+    assert 2.5 < sold(busy) / sold(first(days=1)) < 3.5
 
 
 def test_a_shorter_hour_only_quickens_the_same_life() -> None:
