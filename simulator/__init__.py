@@ -8,13 +8,13 @@ account is kept while rows are made, from the laws of the lake, so that it can b
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 
-from simulator import inventory, shop
+from simulator import grocery, inventory, pos, shop
 from simulator.account import Account, TableAccount
 from simulator.drops import DAY, LAKE_START, Asked, Drop
 
 __all__ = ["FEEDS", "Account", "Drop", "TableAccount", "simulate"]
 
-FEEDS = {"inventory": inventory.FEED, "shop": shop.FEED}
+FEEDS = {"inventory": inventory.FEED, "pos": pos.FEED, "shop": shop.FEED, "grocery": grocery.FEED}
 
 
 def simulate(
@@ -29,6 +29,8 @@ def simulate(
     duplicates: float = 0.0,
 ) -> tuple[Iterator[Drop], Account]:
     """Files of `feed` for `days` days from `start`, with `rows` new rows a day, in the order in which they land.
+
+    (Of pos on an average day: what the world sells on a Saturday is more than on a Monday.)
 
     Of the new rows a share `dirty` is broken, each kind in turn, and a share `late` is first sent 1 hour to 30 days
     after its event (never before the lake's start). A share `duplicates` is sent again on top, and as large a share of

@@ -11,7 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -27,20 +27,54 @@ REQUIRED = {
     "products": ("id", "sku", "name"),
     "orders": ("order_id", "user_id", "status", "created_at"),
     "order_items": ("id", "order_id", "user_id", "product_id", "status", "created_at", "sale_price"),
+    "stores": ("store_id", "region"),
+    "pos_sales": ("transaction_id", "store_id", "product_id", "quantity", "revenue", "timestamp"),
+    "grocery_products": ("product_id", "department_id", "department", "product_name"),
+    "grocery_orders": ("order_id", "order_num", "user_id", "order_timestamp", "total_amount", "date"),
+    "grocery_order_items": (
+        *("id", "order_id", "user_id", "product_id", "add_to_cart_order", "reordered", "order_timestamp", "date"),
+    ),
 }
 OPTIONAL = {
     "inventory": ("restock_threshold",),
     "products": ("cost", "category", "brand", "retail_price", "department"),
     "orders": ("returned_at", "shipped_at", "delivered_at", "num_of_item"),
     "order_items": ("shipped_at", "delivered_at", "returned_at"),
+    "stores": ("city", "opened_on"),
+    "pos_sales": ("discount_applied",),
+    "grocery_products": (),
+    "grocery_orders": (),
+    "grocery_order_items": ("days_since_prior_order",),
 }
-INTS = {"inventory_id", "product_id", "warehouse_id", "stock_level", "restock_threshold", "num_of_item"}
-MONEY = {"cost", "retail_price", "sale_price"}
+INTS = {"inventory_id", "warehouse_id", "stock_level", "restock_threshold", "num_of_item", "quantity", "department_id"}
+INTS |= {"order_num", "add_to_cart_order", "reordered", "days_since_prior_order", "store_id"}
+IDS = {"id", "order_id", "user_id", "product_id"}  # strings in the shop, else ints
+SHOP = {"products", "orders", "order_items"}
+REFERENCE_TABLES = {"products", "stores", "grocery_products"}
+MONEY = {"cost", "retail_price", "sale_price", "revenue", "discount_applied", "total_amount"}
+DATES = {"opened_on", "date"}
+EVENT_TIMES = ("created_at", "last_updated", "timestamp", "order_timestamp")
+NOT_NEGATIVE = (
+    *("stock_level", "restock_threshold", "cost", "retail_price", "sale_price"),
+    *("total_amount", "days_since_prior_order"),
+)
 KEY = {
     "inventory": ("inventory_id", "last_updated"),
     "products": ("id",),
     "orders": ("order_id",),
     "order_items": ("id",),
+    "stores": ("store_id",),
+    "grocery_products": ("product_id",),
+    "grocery_orders": ("order_id",),
+    "grocery_order_items": ("id",),
+}
+PARENTS = {  # column, table, rule
+    "order_items": (("order_id", "orders", "order_known"), ("product_id", "products", "product_known")),
+    "grocery_order_items": (
+        ("order_id", "grocery_orders", "order_known"),
+        ("product_id", "grocery_products", "product_known"),
+    ),
+    "pos_sales": (("store_id", "stores", "store_known"),),
 }
 
 
@@ -63,6 +97,11 @@ class Row:
 
     @property
     def key(self) -> tuple[Any, ...]:
+        if self.table == "pos_sales":  # unique within its day
+            basket, product, quantity, time = (
+                self.values[c] for c in ("transaction_id", "product_id", "quantity", "timestamp")
+            )
+            return basket, product, quantity > 0, time.date()
         return tuple(self.values[column] for column in KEY[self.table])
 
 
@@ -89,7 +128,8 @@ class Verdict:
 
 
 def table_of(drop: Drop) -> str:
-    return drop.key.split("/")[1] if drop.key.startswith("shop/") else "inventory"
+    first, second, *_ = drop.key.split("/")
+    return {"shop": second, "grocery": f"grocery_{second}", "pos": "pos_sales"}.get(first, first)
 
 
 def text_of(drop: Drop) -> str:
@@ -142,15 +182,14 @@ def judge(drops: Iterable[Drop]) -> dict[str, Verdict]:
     for row in rows:
         verdicts[row.table].read += 1
         _judge_alone(row)
-    parents = {
-        table: {row.key[0] for row in rows if row.table == table and not row.rejects}
-        for table in ("orders", "products")
-    }
+    sound_keys = defaultdict(set)
     for row in rows:
-        if row.table == "order_items" and row.raw is not None:
-            for column, parent in (("order_id", "orders"), ("product_id", "products")):
-                if column in row.values and row.values[column] not in parents[parent]:
-                    row.rejects.add(f"{parent.removesuffix('s')}_known")
+        if not row.rejects and row.table != "pos_sales":
+            sound_keys[row.table].add(row.key[0])
+    for row in rows:
+        for column, parent, rule in PARENTS.get(row.table, ()):
+            if row.raw is not None and column in row.values and row.values[column] not in sound_keys[parent]:
+                (row.warnings if rule == "store_known" else row.rejects).add(rule)
     for table, verdict in verdicts.items():
         sound: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
         for row in rows:
@@ -166,12 +205,12 @@ def judge(drops: Iterable[Drop]) -> dict[str, Verdict]:
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    if row.table == "products":
+    if row.table in REFERENCE_TABLES:
         first: Any = re.findall(r"\d{8}", row.drop.key)[-1]
-    elif row.table == "inventory":
-        first = 0
-    else:
+    elif row.table in SHOP:
         first = max(row.values[column] for column in TIMES if column in row.values)
+    else:
+        first = next(row.values[column] for column in EVENT_TIMES if column in row.values)
     return first, row.drop.landed_at, row.drop.key, row.line
 
 
@@ -190,17 +229,20 @@ def _judge_alone(row: Row) -> None:
         except ValueError:
             row.rejects.add(f"{column}_parses")
     values = row.values
-    for column in ("stock_level", "restock_threshold", "cost", "retail_price", "sale_price"):
+    for column in NOT_NEGATIVE:
         if column in values and values[column] < 0:
             row.rejects.add(f"{column}_not_negative")
-    if values.get("num_of_item", 1) < 1:
-        row.rejects.add("num_of_item_positive")
+    for column in ("num_of_item", "add_to_cart_order"):
+        if values.get(column, 1) < 1:
+            row.rejects.add(f"{column}_positive")
+    if values.get("reordered", 0) not in (0, 1):
+        row.rejects.add("reordered_is_flag")
     if values.get("status", "pending") not in STATUSES:
         row.rejects.add("status_known")
-    for column in (*TIMES, "last_updated"):
+    for column in (*TIMES, *EVENT_TIMES):
         if column in values and values[column] > row.drop.landed_at + timedelta(hours=24):
             row.rejects.add(f"{column}_not_in_future")
-    for column in ("created_at", "last_updated"):
+    for column in EVENT_TIMES:
         if column in values and values[column] < START:
             row.rejects.add(f"{column}_not_before_start")
     if row.table == "products" and "brand" not in values:
@@ -208,12 +250,30 @@ def _judge_alone(row: Row) -> None:
     times = [values[column] for column in TIMES if column in values]
     if times != sorted(times):
         row.warnings.add("times_in_order")
+    if "date" in values and "order_timestamp" in values and values["date"] != values["order_timestamp"].date():
+        row.warnings.add("date_agrees_with_timestamp")
+    if row.table == "pos_sales":
+        _judge_sale(row)
+
+
+def _judge_sale(row: Row) -> None:
+    quantity, revenue, discount = (row.values.get(column) for column in ("quantity", "revenue", "discount_applied"))
+    if quantity == 0:
+        row.rejects.add("quantity_not_zero")
+    if quantity and revenue and (quantity > 0) != (revenue > 0):
+        row.rejects.add("revenue_agrees_with_quantity")
+    if discount is not None and discount < 0:
+        row.rejects.add("discount_not_negative")
+    if discount is not None and revenue is not None and discount > abs(revenue):
+        row.rejects.add("discount_not_above_revenue")
 
 
 def _value(table: str, column: str, text: str) -> object:
-    if column == "last_updated" or column in TIMES:
+    if column in EVENT_TIMES or column in TIMES:
         return _time(text)
-    if column in INTS and (table, column) != ("order_items", "product_id"):
+    if column in DATES:
+        return date.fromisoformat(text)
+    if column in INTS or (column in IDS and table not in SHOP):
         if not NUMBER.fullmatch(text) or Decimal(text) % 1 or not -(2**63) <= Decimal(text) < 2**63:
             raise ValueError(text)
         return int(Decimal(text))

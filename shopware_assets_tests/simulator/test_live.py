@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 
 from shopware_assets_tests.simulator import reader
+from shopware_assets_tests.simulator.test_simulate import RULES
+from simulator import FEEDS
 from simulator.live import live
 
 NOW = datetime(2025, 6, 1, 23, 55, 7, 500_000, tzinfo=UTC)
@@ -31,6 +33,19 @@ def test_it_speaks_of_now() -> None:
         assert sum(timedelta(0) <= age < timedelta(minutes=5) for age in ages) > 0.9 * len(ages)
         assert any(age > timedelta(hours=1) for age in ages), "some come late"
     assert any("2025/06/02/inventory_2025-06-02T00" in drop.key for drop in drops)
+
+
+def test_all_feeds_speak_of_now_and_a_file_of_theirs_comes_every_few_seconds() -> None:
+    drops = list(islice(live(sorted(FEEDS), 1, NOW), 900))
+    assert max(len(drop.body) for drop in drops) < 30_000
+    verdicts = reader.judge(reader.newest(drops))
+    assert verdicts.keys() == RULES.keys()
+    for table, column in (("pos_sales", "timestamp"), ("grocery_orders", "order_timestamp")):
+        ages = [row.drop.landed_at - row.values[column] for row in verdicts[table].accepted]
+        assert sum(timedelta(0) <= age < timedelta(minutes=5) for age in ages) > 0.9 * len(ages)
+        assert len(ages) > 300
+    assert any(row.values["quantity"] < 0 for row in verdicts["pos_sales"].accepted)
+    assert sum(reader.table_of(drop) == "stores" for drop in drops) < 12, "once a day, and what is empty or copied"
 
 
 def test_lives_pass_in_minutes_and_faults_are_few() -> None:
