@@ -163,9 +163,15 @@ class FolderLanding:
             yield [landed for key in keys[first : first + _PAGE] if (landed := self.find(key))]
 
     def _keys(self, prefix: str) -> Iterator[str]:
-        for folder, _, names in os.walk(os.path.join(self.root, prefix)):
+        for folder, _, names in os.walk(os.path.join(self.root, prefix), onerror=self._unlistable):
             for name in names:
                 yield _spelled(os.path.relpath(os.path.join(folder, name), self.root))
+
+    def _unlistable(self, error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # a failed listing is not an empty one
+            raise Misconfigured(
+                f"SHOPWARE_LANDING is {self.root!r}, and {error.filename} cannot be read: {error.strerror}."
+            )
 
     def find(self, key: str) -> Landed | None:
         path = self._path(key)

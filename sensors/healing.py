@@ -1,6 +1,7 @@
 """The healing sensor: every window that is stale, whatever made it so."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from sensors.requests import Request, digest
 from shopware_assets.contracts.tables import Table
@@ -17,7 +18,10 @@ def wanted(survey: Survey, partitions: Partitions, serves: bool) -> Iterable[Req
     """Requests for all that is stale: silver first, then gold, with what is served of it in the same run."""
     # A run that fails halfway has changed tables: what was there before it says whether the next would do better.
     version = digest((table.name, survey.lake.version(table)) for table in INPUTS)
-    silver = list(survey.silver())
+    # What a clock that is off has put into windows to come is not waited for.
+    silver = [
+        replace(stale, windows=frozenset(partitions.present(stale.table, stale.windows))) for stale in survey.silver()
+    ]
     gold = list(survey.gold(silver))
     for stale in silver:
         pair = (stale.table.name, f"{stale.table.name}_rejected")

@@ -278,7 +278,8 @@ def held(ledger: pl.DataFrame, allowed: pl.DataFrame, threshold: float) -> pl.Da
     totals = ledger.group_by("table_name", "window").agg(
         pl.col("read").filter("current").sum(), (pl.col("rejected") - pl.col("waiting")).sum().alias("rejected")
     )
-    over = totals.filter(pl.col("rejected") > threshold * pl.col("read"))
+    # Rounded, because 0.29 of 100 is 28.999999999999996 in binary.
+    over = totals.filter(pl.col("rejected") > (threshold * pl.col("read")).round(6))
     windows = ["table_name", "window"]
     named = over.join(objects_of(ledger.join(over, on=windows, how="semi")), on=windows)
     return named.join(allowed, on=["table_name", "window", "objects"], how="anti").sort("table_name", "window")

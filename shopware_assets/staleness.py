@@ -82,10 +82,12 @@ class Survey:
         )
         held = self.held()
         for answer in ANSWERS.values():
-            found = _stale_answer(answer, feeds, made_from, pending, held)
+            found, waiting = _stale_answer(answer, feeds, made_from, pending, held, self._lost(answer, feeds))
             yield found
-            waiting = pl.DataFrame({"window": sorted(found.windows)}, schema={"window": pl.String})
-            pending.extend(waiting.select(table_name=pl.lit(answer.table.name), window="window"))
+            others_wait_for = pl.DataFrame({"window": sorted(found.windows | waiting)}, schema={"window": pl.String})
+            pending = pl.concat(
+                [pending, others_wait_for.select(pl.lit(answer.table.name).alias("table_name"), "window")]
+            )
 
     def serving(self, gold_stale: Sequence[Stale]) -> Iterator[Stale]:
         """Every table handed over. A day waits for its gold."""
@@ -101,6 +103,14 @@ class Survey:
     def held(self) -> pl.DataFrame:
         """Windows over the reject threshold that nobody let through (see `ledger.held`)."""
         return ledger.held_windows(self.lake, self.threshold)
+
+    def _lost(self, answer: Answer, feeds: pl.DataFrame) -> set[str]:
+        """Days whose stored rows are not as many as were made: a commit, or the table, is gone."""
+        made = feeds.filter(pl.col("table_name") == answer.table.name).select(
+            "window", rows=pl.col("fingerprint").str.split(":").list.get(1).cast(pl.Int64)
+        )
+        counted = self.lake.counts(answer.table).group_by(window=named_window(answer.table)).agg(pl.col("rows").sum())
+        return stale(made.filter(pl.col("rows") > 0), counted.filter(pl.col("rows") > 0))
 
     # --- what silver should have been made from, and was --------------------------------------------------------------
 
@@ -197,8 +207,14 @@ def _disagreeing(lineage: pl.DataFrame) -> set[str]:
 
 
 def _stale_answer(
-    answer: Answer, feeds: pl.DataFrame, made_from: pl.DataFrame, pending: pl.DataFrame, held: pl.DataFrame
-) -> Stale:
+    answer: Answer,
+    feeds: pl.DataFrame,
+    made_from: pl.DataFrame,
+    pending: pl.DataFrame,
+    held: pl.DataFrame,
+    lost: set[str],
+) -> tuple[Stale, set[str]]:
+    """What is stale, and what would be but waits for what is pending."""
     newest = ""
     if answer.every_day:
         read = answer.inputs[0]
@@ -208,9 +224,9 @@ def _stale_answer(
     facts = ["window", "name", "at", "fingerprint"]
     expected = need.with_columns(made_from_name())
     recorded = made_from.filter(pl.col("table_name") == answer.table.name)
-    windows = stale(expected.select(facts), recorded.select(facts))
+    windows = stale(expected.select(facts), recorded.select(facts)) | lost
     waits, blocked = (reading(answer, windows, need, recorded, those) for those in (pending, held))
-    return Stale(answer.table, frozenset(windows - waits - blocked), frozenset(blocked))
+    return Stale(answer.table, frozenset(windows - waits - blocked), frozenset(blocked)), waits - blocked
 
 
 INPUTS: tuple[Table, ...] = (ledger.ALLOWED, *map(bronze, CONTRACTS.values()))
@@ -221,5 +237,6 @@ WATCHED: tuple[Table, ...] = (
     LINEAGE,
     *INPUTS,
     *(table(contract) for contract in CONTRACTS.values() for table in (silver, rejected)),
+    *(answer.table for answer in ANSWERS.values()),
 )
 """The tables whose versions, all unchanged, mean that nothing can have become stale."""

@@ -31,6 +31,7 @@ class Seen:
     """What was noticed while reading: filled as the generator advances, complete when it is exhausted."""
 
     rows: int = 0  # records yielded
+    corrupt: int = 0  # of them, those that cannot be read
     missing_columns: tuple[str, ...] = ()  # declared columns that the header of a CSV lacks
     undeclared: int = 0  # records with at least one undeclared field
 
@@ -65,5 +66,6 @@ def read_records(
         if frame.height:
             first = seen.rows + 1
             seen.rows += frame.height
+            seen.corrupt += frame["_corrupt"].count()
             seen.undeclared += frame["_extra"].count()
             yield frame.with_columns(_line=pl.int_range(first, seen.rows + 1, dtype=pl.Int64))

@@ -62,10 +62,13 @@ def _opened(data: bytes) -> fastexcel.ExcelReader:
         unzipped = sum(entry.file_size for entry in zipfile.ZipFile(io.BytesIO(data)).infolist())
         if unzipped > limits.UNZIPPED_BYTES:
             raise Unreadable(f"It is a workbook of {unzipped >> 20} MB when unzipped, more than is read.")
-        return fastexcel.read_excel(data)
-    except (zipfile.BadZipFile, fastexcel.FastExcelError) as error:
+        book = fastexcel.read_excel(data)
+    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, fastexcel.FastExcelError) as error:
         why = _first_line(error)
         raise Unreadable(f"It is a damaged workbook or another kind of ZIP archive, not text: {why}.") from None
+    if not book.sheet_names or len({*book.sheet_names}) < len(book.sheet_names):
+        raise Unreadable("It is a workbook without sheets, or with two of one name.")
+    return book
 
 
 def _first_line(error: Exception) -> str:

@@ -136,6 +136,7 @@ class _Group:
     engine: Engine
     start: datetime
     spoilt: dict[Landed, tuple[str, str]] = field(default_factory=dict)
+    landed_at: dict[Landed, datetime] = field(default_factory=dict)  # when each first landed, as far as it was opened
     stopped_by: Misconfigured | None = None  # what the writer, which reads, would only say in words of its own
 
     def commit(self, done: Ingestion) -> None:
@@ -179,7 +180,7 @@ class _Group:
                     raise
             outcome, why = self.spoilt.get(landed, ("", None))
             if outcome and outcome != _UNREACHABLE:
-                batches.add_without_rows(landed, outcome, why)
+                batches.add_without_rows(landed, self.landed_at.get(landed, landed.landed_at), outcome, why)
         if not batches.objects:
             raise _Spoilt("none can be reached")
         yield from batches.flush()
@@ -192,8 +193,9 @@ class _Group:
 
     def _read(self, landed: Landed, known: Known, batches: "_Batches") -> Iterator[pl.DataFrame]:
         landed_at, chunks = self.landing.fetch(landed)
+        self.landed_at[landed] = landed_at
         if known.holds(landed, landed_at):  # one that is back from the archive: as it is listed now it is known too
-            batches.add_without_rows(landed, "known")
+            batches.add_without_rows(landed, landed_at, "known")
             return
         if self.contract.layout == "json":
             yield from self._read_sheet(landed, landed_at, chunks, batches)
@@ -210,7 +212,7 @@ class _Group:
             except Unreadable as error:
                 self._spoil(sheet, "unreadable", str(error), batches)
             if sheet in self.spoilt:
-                batches.add_without_rows(sheet, *self.spoilt[sheet], landed_at=landed_at, of=landed)
+                batches.add_without_rows(sheet, landed_at, *self.spoilt[sheet], of=landed)
 
     def _read_sheet(
         self,
@@ -226,6 +228,9 @@ class _Group:
             batches.add(sheet, part)
             if batches.full:
                 yield from batches.flush()
+        if seen.rows and seen.corrupt == seen.rows:  # a page that reports an error, for example: it replaces nothing
+            batches.objects[sheet].outcome = "unreadable"
+            batches.objects[sheet].why = "None of its records can be read."
 
 
 @dataclass
@@ -283,17 +288,11 @@ class _Batches:
         self._bytes += int(part.estimated_size())
 
     def add_without_rows(
-        self,
-        landed: Landed,
-        outcome: str,
-        why: str | None = None,
-        *,
-        landed_at: datetime | None = None,
-        of: Landed | None = None,
+        self, landed: Landed, landed_at: datetime, outcome: str, why: str | None = None, of: Landed | None = None
     ) -> None:
         """An unreadable object is one `_corrupt` record that says why; others are their marker alone."""
         unreadable = outcome == "unreadable"
-        self.begin(landed, landed_at or landed.landed_at, Seen(rows=int(unreadable)), outcome=outcome, of=of)
+        self.begin(landed, landed_at, Seen(rows=int(unreadable)), outcome=outcome, of=of)
         self.objects[landed].why = why
         if unreadable:
             record = {**dict.fromkeys((*self.contract.column_names, "_extra")), "_corrupt": why, "_line": 1}

@@ -120,7 +120,7 @@ class Gold:
         feeds = self._feeds(rows)
         if self.answer.reads_itself:
             made_here = needed(self.answer, feeds.with_columns(table_name=pl.lit(table.name)), "")
-            facts = pl.concat([facts, made_here.filter(pl.col("window").is_in(days))])
+            facts = pl.concat([facts, made_here.filter(pl.col("window").is_in(days))]).unique()
         windows = None if days == [WHOLE] else [Grain.DAY.parse(day) for day in days]
         version = self.lake.replace(table, rows, windows)
         ledger.write(self.lake, LINEAGE, table, days, pl.concat([_made_from(facts), feeds], how="diagonal"))
@@ -192,6 +192,20 @@ def needed(answer: Answer, feeds: pl.DataFrame, newest: str) -> pl.DataFrame:
         "rests_on",
         day_of=pl.col("at"),
     )
+    # By which definition a day was made is one of the things that it was made from.
+    defined = (
+        need.select("window")
+        .unique()
+        .with_columns(
+            table_name=pl.lit(""),
+            name=pl.lit("definition"),
+            at=pl.col("window"),
+            fingerprint=pl.lit(answer.fingerprint),
+            rests_on=pl.lit(None, dtype=pl.String),
+            day_of=pl.col("window"),
+        )
+    )
+    need = pl.concat([need, defined])
     if not newest:
         return need
     is_newest = {"window": newest, "table_name": "", "name": "newest", "at": newest, "fingerprint": "newest"}

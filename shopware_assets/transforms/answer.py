@@ -1,5 +1,7 @@
 """The words in which a gold table is defined: its grain, what each column means, what it reads."""
 
+import hashlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -74,6 +76,12 @@ class Answer:
     def __post_init__(self) -> None:
         if unknown := {*self.key, self.day or self.key[0]} - {measure.name for measure in self.measures}:
             raise ValueError(f"key or day of {self.name} names {unknown.pop()!r}, which is no column")
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with what the answer means: its definitions, and the module that computes it."""
+        code = inspect.getsource(inspect.getmodule(self.compute) or inspect)
+        return hashlib.sha256("\n".join((repr(self), code)).encode()).hexdigest()[:12]
 
     @property
     def reads_itself(self) -> bool:
