@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,10 @@ from shopware_assets.bronze.ingest import Ingestion, Known, ingest, landing_wind
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract
 from shopware_assets.contracts.tables import bronze
+from shopware_assets.ledger import LEDGER
+from shopware_assets.report import ledger_lines
+from shopware_assets.silver.materialize import Silver
+from shopware_assets_tests.workbook import xlsx, zipped
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 LANDED = datetime(2025, 6, 2, 6, 30, tzinfo=UTC)
@@ -329,3 +333,166 @@ def test_batches_are_bounded(lake: Lake, shelf: Shelf, monkeypatch: pytest.Monke
     shelf.drop("shop/orders/b", orders("3"))
     take(lake, shelf)
     assert flushed == [2, 1, 0], "each part by itself"
+
+
+# --- workbooks --------------------------------------------------------------------------------------------------------
+
+GROCERY, BOOK = CONTRACTS["grocery_orders"], "grocery/orders/april.xlsx"
+NAMES = ["order_id", "order_num", "user_id", "order_timestamp", "total_amount", "date"]
+
+
+def sheet(*ids: int, day: int = 1) -> list[list[Any]]:
+    """Orders of a day in April; times and days are numbers that look like them."""
+    placed = datetime(2025, 4, day, 18, 22, 9)
+    return [NAMES, *([id, 7, 9116, placed, 42.5, placed.date()] for id in ids)]
+
+
+def told(lake: Lake) -> dict[str, tuple[str, int, bool]]:
+    """Of each object and sheet its outcome, rows and whether it is current, by what follows its name and by version."""
+    found = ledger.markers(lake, GROCERY).select("source", "version", "outcome", "rows", "current")
+    return {f"{source.removeprefix(BOOK)} v{version}": tuple(more) for source, version, *more in found.iter_rows()}
+
+
+def orders_of(lake: Lake) -> list[tuple[str, int, str]]:
+    """Sheet, line and order of each row."""
+    found = lake.scan(bronze(GROCERY)).filter(pl.col("_line") > 0).select("_source", "_line", "order_id").collect()
+    assert found["_source"].str.starts_with(f"{BOOK}#").all()
+    return sorted((source.removeprefix(f"{BOOK}#"), line, id) for source, line, id in found.iter_rows())
+
+
+@pytest.fixture(params=[1, 100_000], ids=["in parts", "at once"])
+def batch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_BATCH_ROWS", request.param)
+
+
+def test_each_sheet_is_an_object_of_its_own(lake: Lake, shelf: Shelf, batch: None) -> None:
+    sheets = {"2025-04-01": sheet(1, 2), "2025-04-02": sheet(3, day=2), "empty": [], "header": [NAMES]}
+    shelf.drop(BOOK, xlsx(sheets))
+    done = take(lake, shelf, contract=GROCERY)
+    assert (done.outcomes, done.rows) == ({"workbook": 1, "ingested": 2, "empty": 2}, 3)
+    assert done.windows == {"2025-04-01", "2025-04-02"}
+    assert told(lake) == {
+        " v1": ("workbook", 0, True),
+        "#2025-04-01 v1": ("ingested", 2, True),
+        "#2025-04-02 v1": ("ingested", 1, True),
+        "#empty v1": ("empty", 0, True),
+        "#header v1": ("empty", 0, True),
+    }
+    assert orders_of(lake) == [("2025-04-01", 1, "1"), ("2025-04-01", 2, "2"), ("2025-04-02", 1, "3")]
+    assert {*ledger.markers(lake, GROCERY)["object"]} == {BOOK}
+    row = lake.scan(bronze(GROCERY)).filter(order_id="3").select(*NAMES, "order_timestamp_date").collect().row(0)
+    assert row == ("3", "7", "9116", "2025-04-02 18:22:09", "42.5", "2025-04-02 00:00:00", date(2025, 4, 2))
+    assert lake.version(bronze(GROCERY)) == 1
+    assert take(lake, shelf, contract=GROCERY).outcomes == {}, "it is known"
+    assert not [new for page, _ in new_objects(shelf, Known(ledger.ingested(lake, GROCERY)), GROCERY) for new in page]
+
+
+ODD = {
+    "other columns": [["x", "y"], [1, 2]],
+    "a merged header": [["Orders of April", None, None], NAMES, *sheet(9)[1:]],
+    "a name twice": [[*NAMES, "date"], [*sheet(9)[1], 1]],
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_a_sheet_that_cannot_be_used_is_one_record_and_stops_no_other(
+    lake: Lake, shelf: Shelf, batch: None, odd: list[list[Any]]
+) -> None:
+    shelf.drop(BOOK, xlsx({"a": sheet(1), "odd": odd, "z": sheet(2, day=2)}, {"odd": ["A1:C1"]}))
+    assert take(lake, shelf, contract=GROCERY).outcomes == {"workbook": 1, "ingested": 2, "unreadable": 1}
+    assert told(lake)["#odd v1"] == ("unreadable", 1, True)
+    assert orders_of(lake) == [("a", 1, "1"), ("odd", 1, None), ("z", 1, "2")]
+    (record,) = lake.scan(bronze(GROCERY)).filter(_source=f"{BOOK}#odd", _line=1).collect().to_dicts()
+    assert "name twice" in record["_corrupt"] or "none of the columns" in record["_corrupt"]
+    assert lake.version(bronze(GROCERY)) == 1
+
+
+@pytest.mark.parametrize(
+    ("book", "why"),
+    [
+        (xlsx({"a": sheet(1)})[:-40], "damaged workbook"),
+        (zipped({"a.txt": "hello"}), "another kind of ZIP archive"),
+        (xlsx({}), "without sheets"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "a locked Office document"),
+    ],
+    ids=["cut off", "ZIP", "no sheet", "locked"],
+)
+def test_a_workbook_that_cannot_be_read_is_one_record(lake: Lake, shelf: Shelf, book: bytes, why: str) -> None:
+    shelf.drop(BOOK, book)
+    shelf.drop("grocery/orders/b.xlsx", xlsx({"a": sheet(1)}))
+    assert take(lake, shelf, contract=GROCERY).outcomes == {"unreadable": 1, "workbook": 1, "ingested": 1}
+    (record,) = lake.scan(bronze(GROCERY)).filter(_source=BOOK, _line=1).collect().to_dicts()
+    assert why in record["_corrupt"]
+    assert told(lake)[" v1"] == ("unreadable", 1, True)
+
+
+def test_a_new_version_replaces_all_sheets_of_the_old_one(lake: Lake, shelf: Shelf) -> None:
+    shelf.drop(BOOK, xlsx({"a": sheet(1), "b": sheet(2), "c": sheet(3)}))
+    take(lake, shelf, contract=GROCERY)
+    shelf.drop(BOOK, xlsx({"a": sheet(1, 4), "b": [["x"], [1]]}), "2", LANDED + timedelta(hours=1))
+    take(lake, shelf, contract=GROCERY)
+    assert {name: current for name, (*_, current) in told(lake).items()} == {
+        **dict.fromkeys((" v1", "#a v1", "#b v1", "#c v1"), False),
+        **dict.fromkeys((" v2", "#a v2", "#b v2"), True),
+    }
+    shelf.drop(BOOK, b"PK\x03\x04 damaged", "3", LANDED + timedelta(hours=2))
+    take(lake, shelf, contract=GROCERY)
+    current = {name for name, (*_, current) in told(lake).items() if current}
+    assert current == {" v2", "#a v2", "#b v2", " v3"}, "one that cannot be read replaces nothing"
+
+
+def test_a_workbook_may_become_text_and_text_a_workbook(lake: Lake, shelf: Shelf) -> None:
+    text = b"order_id,order_num\n1,2\n"
+    for version, body in enumerate((text, xlsx({"a": sheet(1)}), text), start=1):
+        shelf.drop(BOOK, body, str(version), LANDED + timedelta(hours=version))
+        take(lake, shelf, contract=GROCERY)
+        expected = {f" v{version}", "#a v2"} if version == 2 else {f" v{version}"}
+        assert {name for name, (*_, current) in told(lake).items() if current} == expected
+
+
+@pytest.mark.parametrize(("why", "outcome"), [(Gone("b"), "gone"), (Unreachable("b"), "")], ids=["gone", "unreachable"])
+def test_a_workbook_that_breaks_off_leaves_none_of_its_sheets(
+    lake: Lake, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, batch: None, why: Exception, outcome: str
+) -> None:
+    """Also where sheets were read already, which takes a reader that holds none of it whole."""
+    split = module.sheets
+
+    def breaks_off(chunks: Any) -> Iterator[tuple[str, Any]]:
+        for number, (name, text) in enumerate(split(chunks)):
+            if name and number == 2:
+                raise why
+            yield name, text
+
+    monkeypatch.setattr(module, "sheets", breaks_off)
+    shelf.drop(BOOK, xlsx({name: sheet(1) for name in "abc"}))
+    shelf.drop("grocery/orders/b.csv", b"order_id,order_num\n1,2\n")
+    done = take(lake, shelf, contract=GROCERY)
+    assert done.outcomes == {"ingested": 1} | ({outcome: 1} if outcome else {})
+    assert [*done.unreachable] == ([] if outcome else [BOOK])
+    expected = {" v1": ("gone", 0, True)} if outcome else {}
+    assert told(lake) == {"grocery/orders/b.csv v1": ("ingested", 1, True)} | expected
+
+
+def test_a_workbook_is_back_from_the_archive(lake: Lake, shelf: Shelf) -> None:
+    book = xlsx({"a": sheet(1)})
+    shelf.drop(BOOK, book)
+    take(lake, shelf, contract=GROCERY)
+    shelf.objects.clear()
+    shelf.drop(BOOK, book, "1", LANDED + timedelta(days=9))
+    assert not [new for page, _ in new_objects(shelf, Known(ledger.ingested(lake, GROCERY)), GROCERY) for new in page]
+
+
+def test_each_row_of_a_workbook_is_booked(lake: Lake, shelf: Shelf, batch: None) -> None:
+    """One is accepted, one lost to a newer row, one cannot be read, one has no day; those of the old version lost."""
+    shelf.drop(BOOK, xlsx({"a": sheet(1, 2, 3), "b": sheet(4)}))
+    nowhere = [NAMES, [2, 7, 9116, None, 42.5, None]]
+    shelf.drop(
+        BOOK, xlsx({"a": sheet(1), "b": sheet(1), "c": nowhere, "d": [["x"], [1]]}), "2", LANDED + timedelta(hours=1)
+    )
+    take(lake, shelf, contract=GROCERY)
+    windows = [datetime(2025, month, day, tzinfo=UTC) for month, day in ((4, 1), (6, 2))]
+    for _ in Silver(lake, GROCERY, PolarsEngine(), START).materialize(windows):
+        pass
+    assert ledger_lines(lake, [GROCERY])["balances"].all(ignore_nulls=False)
+    of_windows = lake.scan(LEDGER).select("read", "accepted", "rejected", "superseded").sum().collect()
+    assert of_windows.row(0) == (8, 1, 2, 5)
