@@ -6,6 +6,7 @@ And that these tests can fail: each law of the design, broken on purpose, leaves
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import narwhals as nw
 import polars as pl
@@ -16,6 +17,8 @@ from shopware_assets import ledger
 from shopware_assets.bronze.ingest import Known
 from shopware_assets.contracts.contract import Contract
 from shopware_assets.contracts.tables import Table, rejected, silver
+from shopware_assets.gold import materialize as gold
+from shopware_assets.gold.materialize import Gold
 from shopware_assets.ledger import LEDGER, LINEAGE, window_name
 from shopware_assets.silver import materialize
 from shopware_assets.silver.materialize import Judged, Silver
@@ -140,6 +143,25 @@ def keeps_old_rejects(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Lake, "replace", unless_empty)
 
 
+def forgets_which_day_was_the_newest(patch: pytest.MonkeyPatch) -> None:
+    needed = gold.needed
+
+    def of_rows(*args: Any) -> pl.DataFrame:
+        return needed(*args).filter(pl.col("name") != "newest")
+
+    patch.setattr(gold, "needed", of_rows)
+    patch.setattr("shopware_assets.staleness.needed", of_rows)
+
+
+def forgets_what_a_day_leaves_to_the_next(patch: pytest.MonkeyPatch) -> None:
+    feeds = Gold._feeds
+
+    def whatever(self: Gold, rows: pl.DataFrame) -> pl.DataFrame:
+        return feeds(self, rows).with_columns(pl.col("fingerprint").str.replace("[0-9]+$", "some state"))
+
+    patch.setattr(Gold, "_feeds", whatever)
+
+
 def does_not_say_that_it_begins(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ledger, "begin", lambda lake, table, windows: None)
 
@@ -182,6 +204,8 @@ def commits_rows_before_their_markers(patch: pytest.MonkeyPatch) -> None:
         (judges_windows_alone, "line sent again in another window"),
         (forgets_the_day_before, "order moved"),
         (keeps_old_rejects, "lines before their parents"),
+        (forgets_which_day_was_the_newest, "newest day moves on, over a gap"),
+        (forgets_what_a_day_leaves_to_the_next, "snapshot late, of a day that others go on from"),
     ],
 )
 def test_a_broken_law_shows(broken: Break, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,9 @@ FEEDS = pl.DataFrame(
 )
 def test_what_each_day_is_made_from(answer: str, newest: str, needs: list[tuple[str, str, str]]) -> None:
     found = needed(ANSWERS[answer], FEEDS.sample(fraction=1, shuffle=True, seed=1), newest)
-    assert sorted(found.select("window", "table_name", "at").iter_rows()) == sorted(needs)
+    defined, read = found.filter(name="definition"), found.filter(pl.col("name") != "definition")
+    assert sorted(read.select("window", "table_name", "at").iter_rows()) == sorted(needs)
+    assert sorted(defined["window"]) == sorted({day for day, *_ in needs}), "and once by a definition"
     assert needed(ANSWERS[answer], FEEDS.clear(), "").is_empty()
 
 
