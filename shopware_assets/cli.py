@@ -42,7 +42,8 @@ FormatOption = Annotated[Format, typer.Option("--format", help="table for people
 
 
 def _fail(message: str, code: int) -> typer.Exit:
-    err.print(message, style="red", soft_wrap=True, highlight=False, markup=False)
+    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in message)  # keys may hold anything
+    err.print(shown, style="red", soft_wrap=True, highlight=False, markup=False)
     return typer.Exit(code)
 
 
@@ -87,7 +88,7 @@ def _say(line: str) -> None:
 
 @app.command()
 def simulate(
-    feed: Annotated[str, typer.Option(help="inventory or shop.")] = "shop",
+    feed: Annotated[str, typer.Option(help="inventory, pos, shop or grocery.")] = "shop",
     days: Annotated[int, typer.Option(min=1, help="How many days of data.")] = 1,
     rows: Annotated[int, typer.Option(min=1, help="New rows a day.")] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed makes the same files.")] = 1,

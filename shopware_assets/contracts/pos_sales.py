@@ -13,7 +13,6 @@ from shopware_assets.contracts.contract import (
     Rule,
     Severity,
     Type,
-    not_negative,
 )
 from shopware_assets.contracts.windows import Grain
 
@@ -58,7 +57,7 @@ POS_SALES = Contract(
             "What was taken off, of a return what had been.",
             unit="money",
             rules=(
-                not_negative("discount_applied"),
+                Rule("discount_not_negative", "`discount_applied` is 0 or more.", _discount < 0),
                 Rule(
                     "discount_not_above_revenue",
                     "`discount_applied` is at most `revenue`, whatever its sign.",
