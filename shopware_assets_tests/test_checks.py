@@ -274,6 +274,67 @@ def test_a_rule_over_several_rows_of_any_table(lake: Lake) -> None:
     assert command == "shopware sql \"select * from silver.products where sku in ('s')\""
 
 
+# --- what has to be there ---------------------------------------------------------------------------------------------
+
+GROCERY = ("grocery_products", "grocery_orders", "grocery_order_items")
+
+
+def delivered(lake: Lake, table: str, *windows: str, version: str = "1") -> None:
+    """A version of an object has brought a row to each of these windows, says its marker."""
+    held = {"outcome": "ingested" if windows else "empty", "rows": len(windows)}
+    told = json.dumps(held | {"windows": [{"window": window, "rows": 1} for window in windows]})
+    marker = {"_source": "a", "_version": version, "_landed_at": DAY, "_line": 0, "_marker": told}
+    frame = pl.DataFrame([marker], schema=polars_schema(bronze(CONTRACTS[table])))
+    lake.append_once(bronze(CONTRACTS[table]), lambda _: iter([frame]), guard="ingest")
+
+
+def missing(lake: Lake, *windows: str) -> dict[str, str]:
+    return {window: facts["missing"] for window, facts in checks.not_ready(lake, GROCERY, windows).items()}
+
+
+def test_a_day_is_ready_when_all_its_tables_are_there(lake: Lake) -> None:
+    days = [f"2025-06-0{day}" for day in (1, 2, 3)]
+    assert missing(lake, *days) == {}, "nothing has begun"
+    delivered(lake, "grocery_orders", *days[:2])
+    assert missing(lake, *days) == dict.fromkeys(days[:2], "grocery_products, grocery_order_items")
+    delivered(lake, "grocery_products", "all")
+    assert missing(lake, *days) == dict.fromkeys(days[:2], "grocery_order_items"), "products have no days"
+    delivered(lake, "grocery_order_items", *days[1:])
+    assert missing(lake, *days) == {days[0]: "grocery_order_items", days[2]: "grocery_orders"}
+    assert missing(lake, days[1]) == missing(lake) == {}, "only days that are asked for"
+    delivered(lake, "grocery_orders", *days, version="2")
+    delivered(lake, "grocery_order_items", *days, version="2")
+    assert missing(lake, *days) == {}
+
+
+def test_products_alone_begin_no_day_and_what_was_taken_back_is_missing(lake: Lake) -> None:
+    delivered(lake, "grocery_products", "all")
+    assert missing(lake, "2025-06-01") == {}
+    for table in ("grocery_orders", "grocery_order_items"):
+        delivered(lake, table, "2025-06-01")
+    assert missing(lake, "2025-06-01") == {}, "the control"
+    delivered(lake, "grocery_orders", version="2")  # the same object, now empty
+    assert missing(lake, "2025-06-01") == {"2025-06-01": "grocery_orders"}
+    delivered(lake, "grocery_products", version="2")
+    assert missing(lake, "2025-06-01") == {"2025-06-01": "grocery_products, grocery_orders"}
+
+
+def test_a_check_of_what_has_to_be_there_says_what_is_missing() -> None:
+    spec = checks.ready_check(["silver", "grocery_order_items"], GROCERY)
+    assert (spec.name, spec.asset_key) == ("grocery_ready", dg.AssetKey(["silver", "grocery_order_items"]))
+    assert all(table in (spec.description or "") for table in GROCERY)
+    failing = {"2025-06-02": {"missing": "grocery_orders"}}
+    result, logged = evaluated("grocery_ready", Severity.WARN, failing, DAYS[:2])
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert logged == [("2025-06-01", True), ("2025-06-02", False)]
+    assert {name: value.value for name, value in result.metadata.items()} == {
+        "windows_affected": 1,
+        "windows_checked": 2,
+        "example": "window 2025-06-02; missing grocery_orders",
+        "see": "see this",
+    }
+
+
 # --- objects and volume -----------------------------------------------------------------------------------------------
 
 
