@@ -46,6 +46,7 @@ a,1,u1,p1,shipped,2025-06-01T10:00:00,,,,19.99
 b,2,u2,p1,delivered,2025-06-01T11:00:00,,,,0.01
 """
 PRODUCTS = "id,sku,name,category,brand,cost\np1,s1,Jeans,Jeans,Acme,7.5\np2,s2,Socks,Socks,,1\n"
+FILE = "orders_2025-06-01.csv"  # the day of its rows, so that they are judged in the run that reads them
 BAD_ORDERS = ORDERS.replace("shipped,2025", "lost,2025")  # two of five rejected
 
 
@@ -58,11 +59,32 @@ def shopware(tmp_path: Path) -> Shopware:
 def settled(tmp_path_factory: pytest.TempPathFactory) -> Shopware:
     """A small lake, settled; not to be changed."""
     shopware = Shopware(tmp_path_factory.mktemp("cli"))
-    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
-    shopware.drop("shop/order_items/items.csv", ITEMS.encode())
-    shopware.drop("shop/products/products.csv", PRODUCTS.encode())
+    shopware.drop(f"shop/orders/{FILE}", ORDERS.encode())
+    shopware.drop("shop/order_items/items_2025-06-01.csv", ITEMS.encode())
+    shopware.drop("shop/products/products_2025-06-01.csv", PRODUCTS.encode())
     shopware("settle")
     return shopware
+
+
+@pytest.fixture(scope="session")
+def settled_orders(tmp_path_factory: pytest.TempPathFactory) -> Shopware:
+    """Orders alone, settled; not to be changed."""
+    shopware = Shopware(tmp_path_factory.mktemp("cli_orders"))
+    shopware.drop(f"shop/orders/{FILE}", ORDERS.encode())
+    shopware("settle")
+    return shopware
+
+
+@pytest.fixture
+def shopware_of_orders(settled_orders: Shopware, tmp_path: Path) -> Shopware:
+    """Orders alone, settled, in a home of its own."""
+    return settled_orders.copied(tmp_path / "home")
+
+
+@pytest.fixture
+def tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails is given up at once, where it does not matter how often it is tried."""
+    monkeypatch.setattr("sensors.requests.ATTEMPTS", 1)
 
 
 # --- what is set wrong ------------------------------------------------------------------------------------------------
@@ -93,7 +115,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path, name: str, value: str, says: s
     assert found.stderr.count("\n") == 1, "one sentence"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def silent_port() -> Iterator[int]:
     """A port whose connections are never made: its queue of them is full."""
     with socket.socket() as server:
@@ -108,7 +130,7 @@ def silent_port() -> Iterator[int]:
             client.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mute_port() -> Iterator[int]:
     """A port whose connections are made, and nobody says anything."""
     with socket.create_server(("127.0.0.1", 0), backlog=50) as server:
@@ -126,7 +148,7 @@ TROUBLE = {
 }
 
 
-@pytest.fixture(params=TROUBLE)
+@pytest.fixture
 def trouble(
     request: pytest.FixtureRequest, seaweedfs: S3, silent_port: int, mute_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[dict[str, str | None], str]:
@@ -162,7 +184,18 @@ COMMANDS: dict[str, list[list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("where", COMMANDS)
+_WAITS_LIKE_ANOTHER = {("mute", "LAKE"), ("silent", "LANDING")}
+
+
+@pytest.mark.parametrize(
+    ("trouble", "where"),
+    [
+        pytest.param(trouble, where, marks=[pytest.mark.long] if (trouble, where) in _WAITS_LIKE_ANOTHER else [])
+        for trouble in TROUBLE
+        for where in COMMANDS
+    ],
+    indirect=["trouble"],
+)
 def test_an_s3_that_cannot_be_used_is_one_sentence(
     tmp_path: Path, trouble: tuple[dict[str, str | None], str], where: str
 ) -> None:
@@ -178,7 +211,10 @@ def test_an_s3_that_cannot_be_used_is_one_sentence(
             break
 
 
-@pytest.mark.parametrize(("muted", "says"), [(False, "cannot be reached"), (True, "does not answer")])
+@pytest.mark.parametrize(
+    ("muted", "says"),
+    [(False, "cannot be reached"), pytest.param(True, "does not answer", marks=pytest.mark.long)],
+)
 def test_landing_at_an_s3_that_cannot_be_used(tmp_path: Path, mute_port: int, muted: bool, says: str) -> None:
     endpoint = f"http://127.0.0.1:{mute_port if muted else 9}"
     settings = {"SHOPWARE_LANDING": "s3://bucket", "AWS_ENDPOINT_URL": endpoint}
@@ -425,7 +461,7 @@ def test_rejects_show_rules_text_file_and_line(settled: Shopware, monkeypatch: p
     monkeypatch.setenv("COLUMNS", "80")
     found = settled("rejects", "silver/orders")
     assert found.stdout == (
-        "shop/orders/orders.csv, record 5\n"
+        f"shop/orders/{FILE}, record 5\n"
         "    broke: user_id_present, status_known   order_id: 5   status: teleported\n"
         "    created_at: 2025-06-01T14:00:00\n"
     )
@@ -434,7 +470,7 @@ def test_rejects_show_rules_text_file_and_line(settled: Shopware, monkeypatch: p
 
 def test_a_rule_that_only_warns_shows_the_rows_that_were_kept(settled: Shopware) -> None:
     (row,) = settled.json("rejects", "silver/products", "--rule", "brand_present")
-    assert (row["id"], row["_source"], row["_line"]) == ("p2", "shop/products/products.csv", 2)
+    assert (row["id"], row["_source"], row["_line"]) == ("p2", "shop/products/products_2025-06-01.csv", 2)
     assert (row["_reasons"], row["_warnings"], row["brand"], row["cost"]) == ("", "brand_present", None, "1.0000")
     assert settled.json("rejects", "silver/products") == [], "it is not set aside"
 
@@ -444,7 +480,7 @@ def test_a_rule_that_only_warns_shows_the_rows_that_were_kept(settled: Shopware)
     [
         (["--rule", "status_known"], 1),
         (["--rule", "created_at_parses"], 0),
-        (["--source", "orders.csv"], 1),
+        (["--source", FILE], 1),
         (["--source", "other"], 0),
         (["--limit", "1"], 1),
     ],
@@ -455,13 +491,13 @@ def test_rejects_can_be_chosen(settled: Shopware, options: list[str], rows: int)
 
 def test_the_ledger_by_feed_and_source(settled: Shopware) -> None:
     assert {line["object"] for line in settled.json("ledger") if line["object"]} == {
-        "shop/orders/orders.csv",
-        "shop/order_items/items.csv",
-        "shop/products/products.csv",
+        f"shop/orders/{FILE}",
+        "shop/order_items/items_2025-06-01.csv",
+        "shop/products/products_2025-06-01.csv",
     }
     assert [line["window"] for line in settled.json("ledger") if line["table"] == "orders"] == [None, "2025-06-01"]
     assert settled.json("ledger", "--feed", "inventory") == []
-    (line,) = settled.json("ledger", "--source", "orders.csv", "--settled")
+    (line,) = settled.json("ledger", "--source", FILE, "--settled")
     counts = {name: line[name] for name in ("outcome", "read", "accepted", "rejected", "superseded", "pending")}
     assert counts == {"outcome": "ingested", "read": 5, "accepted": 4, "rejected": 1, "superseded": 0, "pending": 0}
 
@@ -477,9 +513,8 @@ def test_numbers_for_people_are_grouped(shopware: Shopware) -> None:
 # --- when something is wrong with the lake ----------------------------------------------------------------------------
 
 
-def test_a_lost_row_is_noticed(shopware: Shopware) -> None:
-    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
-    shopware("settle")
+def test_a_lost_row_is_noticed(shopware_of_orders: Shopware) -> None:
+    shopware = shopware_of_orders
     shopware("ledger", "--settled")
     DeltaTable(str(shopware.home / "lake/silver/orders")).delete("order_id = '1'")
     found = shopware("ledger", code=1)
@@ -490,9 +525,8 @@ def test_a_lost_row_is_noticed(shopware: Shopware) -> None:
     assert shopware.table("silver/orders").height == 4, "settling makes it whole again"
 
 
-def test_rows_lost_from_bronze_are_noticed(shopware: Shopware) -> None:
-    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
-    shopware("settle")
+def test_rows_lost_from_bronze_are_noticed(shopware_of_orders: Shopware) -> None:
+    shopware = shopware_of_orders
     DeltaTable(str(shopware.home / "lake/bronze/orders")).delete("_line in (1, 2)")
     found = shopware("ledger", code=1)
     assert "Lines that do not balance: 2." in found.stderr, "the object and the window"
@@ -503,10 +537,9 @@ def test_rows_lost_from_bronze_are_noticed(shopware: Shopware) -> None:
     assert [lines["judged"][name] for name in counts] == [3, 4, 1, 0, 0]
 
 
-def test_a_window_that_is_being_made_is_told(shopware: Shopware) -> None:
+def test_a_window_that_is_being_made_is_told(shopware_of_orders: Shopware) -> None:
     """As a run leaves it that is killed between silver and the ledger."""
-    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
-    shopware("settle")
+    shopware = shopware_of_orders
     ledger.begin(Lake(str(shopware.home / "lake")), silver(CONTRACTS["orders"]), ["2025-06-01"])
     DeltaTable(str(shopware.home / "lake/silver/orders")).delete("order_id = '1'")
     found = shopware("ledger")
@@ -517,28 +550,30 @@ def test_a_window_that_is_being_made_is_told(shopware: Shopware) -> None:
     assert "judged" in shopware("ledger", "--settled").stdout
 
 
+@pytest.mark.usefixtures("tried_once")
 def test_a_file_that_was_gone_and_came_back_has_one_line(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
-    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    shopware.drop("shop/products/products.csv", PRODUCTS.encode())
 
     def gone(*_: object) -> None:
-        raise Gone("orders.csv")
+        raise Gone("products.csv")
 
     with monkeypatch.context() as patch:
         patch.setattr(FolderLanding, "fetch", gone)
         shopware("settle", code=1)
     shopware("settle")
-    (line,) = shopware.json("ledger", "--source", "orders.csv", "--settled")
-    assert (line["outcome"], line["read"], line["accepted"]) == ("ingested", 5, 4)
+    (line,) = shopware.json("ledger", "--source", "products.csv", "--settled")
+    assert (line["outcome"], line["read"], line["accepted"]) == ("ingested", 2, 2)
 
 
+@pytest.mark.usefixtures("tried_once")
 def test_a_pending_row_is_told(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bronze has it and silver fails: books balance, with rows pending."""
-    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    shopware.drop("shop/products/products.csv", PRODUCTS.encode())
     with monkeypatch.context() as patch:
         patch.setattr("shopware_assets.silver.assets.Silver.materialize", _explode)
         assert "a broken disk" in shopware("settle", code=1).stderr, "a person reads why"
     found = shopware("ledger")
-    assert "All lines balance. Rows pending: 5." in found.stderr
+    assert "All lines balance. Rows pending: 2." in found.stderr
     shopware("ledger", "--settled", code=1)
     shopware("settle")
     shopware("ledger", "--settled")
@@ -549,30 +584,31 @@ def _explode(*_: object, **__: object) -> None:
 
 
 def test_what_fails_is_tried_three_times_and_told(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
-    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    shopware.drop("shop/products/products.csv", PRODUCTS.encode())
     shopware.drop("inventory/empty.json", b"")
     read = ingest.read_records
     attempts = []
 
-    def fail_on_orders(*arguments: Any) -> Any:
-        if "order_id" in arguments[1]:
+    def fail_on_products(*arguments: Any) -> Any:
+        if "sku" in arguments[1]:
             attempts.append(1)
             raise RuntimeError("a broken disk")
         return read(*arguments)
 
-    monkeypatch.setattr(ingest, "read_records", fail_on_orders)
+    monkeypatch.setattr(ingest, "read_records", fail_on_products)
     found = shopware("settle", code=1)
     assert len(attempts) == 3
-    assert "Failed three times: orders, objects: 1, " in found.stderr
+    assert "Failed three times: products, objects: 1, " in found.stderr
     assert "a broken disk" in found.stderr
     assert "Traceback" not in found.output
     assert shopware.json("ledger", "--source", "empty")[0]["outcome"] == "empty", "the other feed was done"
 
 
+@pytest.mark.usefixtures("tried_once")
 def test_each_reason_stands_with_what_failed(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a later run of the same assets succeeds."""
     for day in ("2025-02-01", "2025-06-01", "2025-10-01"):  # too far apart to share a run
-        shopware.drop(f"shop/orders/{day}.csv", ORDERS.replace("2025-06-01", day).encode())
+        shopware.drop(f"shop/products/{day}.csv", PRODUCTS.encode())
     fetch = FolderLanding.fetch
 
     def fail_on_two(landing: FolderLanding, landed: Any) -> Any:
@@ -584,11 +620,11 @@ def test_each_reason_stands_with_what_failed(shopware: Shopware, monkeypatch: py
     monkeypatch.setattr(FolderLanding, "fetch", fail_on_two)
     told = " ".join(shopware("settle", code=1).stderr.split())
     for month in ("02", "06"):
-        line = told.partition(f"orders, objects: 1, 2025-{month}-01. ")[2].partition("Failed three times")[0]
+        line = told.partition(f"products, objects: 1, 2025-{month}-01. ")[2].partition("Failed three times")[0]
         assert f"a disk that broke in {month}" in line
 
 
-@pytest.mark.parametrize(("others", "looks"), [(False, 4), (True, 3)])
+@pytest.mark.parametrize(("others", "looks"), [pytest.param(False, 4, marks=pytest.mark.long), (True, 3)])
 def test_where_others_settle_too_not_all_that_lands_is_waited_for(
     shopware: Shopware, monkeypatch: pytest.MonkeyPatch, others: bool, looks: int
 ) -> None:
@@ -598,7 +634,7 @@ def test_where_others_settle_too_not_all_that_lands_is_waited_for(
 
     def land_one_more(watch: Watch) -> Any:
         if len(seen) < 4:
-            seen.append(shopware.drop(f"shop/orders/{len(seen)}.csv", ORDERS.encode()))
+            seen.append(shopware.drop(f"shop/orders/{len(seen)}_{FILE}", ORDERS.encode()))
         return landed(watch)
 
     monkeypatch.setattr(Watch, "landed", land_one_more)
@@ -610,31 +646,31 @@ def test_where_others_settle_too_not_all_that_lands_is_waited_for(
 
 def test_a_run_that_nobody_will_start_is_not_waited_for(shopware: Shopware) -> None:
     """As `make dev` leaves it when it is killed."""
-    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    shopware.drop("shop/products/products.csv", PRODUCTS.encode())
     prepare_home(Settings(home=shopware.home))
     with _instance(shopware) as instance:
         run = _asked_for(instance, dg.DagsterRunStatus.QUEUED)
     shopware("settle")
     with _instance(shopware) as instance:
         assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.CANCELED
-    assert shopware.table("silver/orders").height == 4
+    assert shopware.table("silver/products").height == 2
 
 
 def test_what_is_still_to_be_done_after_three_runs_ends_settling(
     shopware: Shopware, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each run succeeds, ingests nothing, and the object is as new as before."""
-    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    shopware.drop("shop/products/products.csv", PRODUCTS.encode())
     runs = []
     monkeypatch.setattr("shopware_assets.bronze.assets.ingest", lambda *_, **__: runs.append(1) or ingest.Ingestion())
     found = shopware("settle", code=1)
     assert len(runs) == 3
-    assert "Made three times, and still to be done: orders, objects: 1, " in found.stderr
+    assert "Made three times, and still to be done: products, objects: 1, " in found.stderr
 
 
 def test_an_interrupted_run_is_canceled_and_ends_settling(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise sensors would take it for a first attempt that failed, and settling would go on."""
-    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    shopware.drop("shop/products/products.csv", PRODUCTS.encode())
     shopware.drop("inventory/empty.json", b"")
 
     def interrupt(*_: object, **__: object) -> None:
@@ -648,34 +684,32 @@ def test_an_interrupted_run_is_canceled_and_ends_settling(shopware: Shopware, mo
         assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.CANCELED]
         assert not any(run.failed for run in asked_before(instance))
     shopware("settle")
-    assert shopware.table("silver/orders").height == 4
+    assert shopware.table("silver/products").height == 2
 
 
-_ORDERS_RUN = {
-    ".dagster/shopware_assets": "bronze/orders,silver/orders,silver/orders_rejected",
+_PRODUCTS_RUN = {
+    ".dagster/shopware_assets": "bronze/products,silver/products,silver/products_rejected",
     ".dagster/shopware_missing": "x",
     "shopware/attempt": "1",
-    "shopware/about": "orders",
+    "shopware/about": "products",
     "dagster/asset_partition_range_start": "2025-01-01",
     "dagster/asset_partition_range_end": "2999",
 }
 
 
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED])
-def test_a_run_of_another_process_is_waited_for(
-    shopware: Shopware, monkeypatch: pytest.MonkeyPatch, status: dg.DagsterRunStatus
-) -> None:
+def test_a_run_of_another_process_is_waited_for(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is under way, or that a daemon will start."""
-    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    shopware.drop("shop/products/products.csv", PRODUCTS.encode())
     monkeypatch.setattr(settling, "_PATIENCE", 1)
     prepare_home(Settings(home=shopware.home))
-    with _instance(shopware) as instance:
-        run = _asked_for(instance, status)
-        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "QUEUED_RUN_COORDINATOR", None, None))
-    found = shopware("settle", code=1)
-    assert "Waits for a run that does not end: orders, objects: 1, " in found.stderr
-    with _instance(shopware) as instance:
-        instance.report_run_canceled(run)
+    for status in (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED):
+        with _instance(shopware) as instance:
+            run = _asked_for(instance, status)
+            instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "QUEUED_RUN_COORDINATOR", None, None))
+        found = shopware("settle", code=1)
+        assert "Waits for a run that does not end: products, objects: 1, " in found.stderr
+        with _instance(shopware) as instance:
+            instance.report_run_canceled(run)
     shopware("settle")
 
 
@@ -683,14 +717,14 @@ def test_alerts_that_cannot_be_sent_are_told(tmp_path: Path) -> None:
     topic = "arn:aws:sns:eu-central-1:123456789012:alerts"
     settings = {"SHOPWARE_ALERTS_TOPIC": topic, "AWS_ENDPOINT_URL_SNS": "http://127.0.0.1:9"}
     shopware = Shopware(tmp_path / "home", settings)
-    shopware.drop("shop/orders/orders.csv", BAD_ORDERS.encode())
+    shopware.drop(f"shop/orders/{FILE}", BAD_ORDERS.encode())
     found = shopware("settle", code=1)
     assert f"SHOPWARE_ALERTS_TOPIC={topic}" in found.stderr
     assert shopware.table("silver/orders").height == 3, "the work is done"
 
 
 def test_a_held_window_is_let_through(shopware: Shopware) -> None:
-    shopware.drop("shop/orders/orders.csv", BAD_ORDERS.encode())
+    shopware.drop(f"shop/orders/{FILE}", BAD_ORDERS.encode())
     held = shopware("settle").output
     assert "silver/orders 2025-06-01 is held: 2 of 5 rows rejected." in held
     assert "`shopware allow silver/orders 2025-06-01` lets it through" in held
@@ -702,7 +736,7 @@ def test_a_held_window_is_let_through(shopware: Shopware) -> None:
     assert shopware.table("gold/order_kpis_daily")["total_orders"].to_list() == [3]
     shopware("allow", "silver/orders", "2025-06-01", code=2)
 
-    shopware.drop("shop/orders/orders.csv", (BAD_ORDERS + "6,u,lost,2025-06-01,,,,\n").encode())
+    shopware.drop(f"shop/orders/{FILE}", (BAD_ORDERS + "6,u,lost,2025-06-01,,,,\n").encode())
     assert "2025-06-01 is held: 3 of 6 rows rejected" in shopware("settle").output, "it has changed"
     assert shopware.table("gold/order_kpis_daily")["total_orders"].to_list() == [3], "the last values stay"
 
@@ -717,13 +751,10 @@ def test_files_land_whole_and_under_their_names(shopware: Shopware, tmp_path: Pa
     assert (shopware.home / "landing/shop/orders/2025/odd näme +%41.csv").read_bytes() == file.read_bytes()
 
 
-def test_two_homes_never_touch_each_other(tmp_path: Path) -> None:
-    one, other = Shopware(tmp_path / "one"), Shopware(tmp_path / "other")
-    one.drop("shop/orders/orders.csv", ORDERS.encode())
-    one("settle")
-    assert "0 rows read" in other("settle").stdout
-    assert one.json("ledger")
-    assert other.json("ledger") == []
+def test_two_homes_never_touch_each_other(settled: Shopware, shopware: Shopware) -> None:
+    assert "0 rows read" in shopware("settle").stdout
+    assert settled.json("ledger")
+    assert shopware.json("ledger") == []
 
 
 def test_simulating_is_repeatable_and_says_what_it_put_in(tmp_path: Path) -> None:
@@ -768,10 +799,10 @@ def _nothing() -> None:
 
 
 def _asked_for(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> dg.DagsterRun:
-    """A run that makes orders, in this state; nobody executes it."""
+    """A run that makes products, in this state; nobody executes it."""
     repository = RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin(host="localhost", port=1), "anything")
     origin = RemoteJobOrigin(repository, _nothing.name)
-    return instance.create_run_for_job(_nothing, tags=_ORDERS_RUN, status=status, remote_job_origin=origin)
+    return instance.create_run_for_job(_nothing, tags=_PRODUCTS_RUN, status=status, remote_job_origin=origin)
 
 
 def _instance(shopware: Shopware) -> dg.DagsterInstance:

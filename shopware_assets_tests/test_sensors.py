@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 from uuid import uuid4
@@ -120,6 +122,38 @@ def facts(request: dg.RunRequest) -> tuple[list[str], tuple[str, str], int]:
 def world(tmp_path: Any) -> World:
     (tmp_path / "landing").mkdir()
     return World(Settings(home=tmp_path, environment=Environment.TEST))
+
+
+@pytest.fixture(scope="session")
+def good_home(tmp_path_factory: pytest.TempPathFactory, no_account: None) -> Path:
+    """Two good orders of one day, settled; not to be changed."""
+    return settled_home(tmp_path_factory.mktemp("good"), "shipped", "pending")
+
+
+@pytest.fixture(scope="session")
+def held_home(tmp_path_factory: pytest.TempPathFactory, no_account: None) -> Path:
+    """One good order and two bad ones of one day, settled, so that the day is held; not to be changed."""
+    return settled_home(tmp_path_factory.mktemp("held"), "shipped", "lost", "lost")
+
+
+def settled_home(home: Path, *statuses: str) -> Path:
+    (home / "landing").mkdir()
+    world = World(Settings(home=home, environment=Environment.TEST))
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01", *statuses))
+    world.settle()
+    return home
+
+
+@pytest.fixture
+def good(good_home: Path, tmp_path: Path) -> World:
+    """On a lake of two good orders of one day, settled."""
+    return World(Settings(home=shutil.copytree(good_home, tmp_path / "good"), environment=Environment.TEST))
+
+
+@pytest.fixture
+def held(held_home: Path, tmp_path: Path) -> World:
+    """On a settled lake that holds a day: one order is good, two are bad."""
+    return World(Settings(home=shutil.copytree(held_home, tmp_path / "held"), environment=Environment.TEST))
 
 
 # --- landing ----------------------------------------------------------------------------------------------------------
@@ -397,10 +431,11 @@ ITEM = "id,order_id,user_id,product_id,status,created_at,shipped_at,delivered_at
 
 
 def test_a_child_that_came_first_is_healed(world: World) -> None:
-    world.drop("shop/order_items/1.csv", f"{ITEM}a,2025-06-01-0,u,p,shipped,2025-06-03T10:00:00,,,,5\n".encode())
+    line = "a,2025-06-01-0,u,p,shipped,2025-06-03T10:00:00,,,,5\n"
+    world.drop("shop/order_items/2025-06-03.csv", f"{ITEM}{line}".encode())
     world.settle()
     assert world.lake.scan(silver(CONTRACTS["order_items"])).collect().is_empty()
-    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
     world.drop("shop/products/1.csv", b"id,sku,name\np,s,n\n")
     for request in world.tick("landing_shop").run_requests:
         world.run(request)
@@ -410,31 +445,29 @@ def test_a_child_that_came_first_is_healed(world: World) -> None:
     assert world.lake.scan(silver(CONTRACTS["order_items"])).collect()["order_date"].to_list() == [date(2025, 6, 1)]
 
 
-def test_it_looks_only_when_something_has_changed(world: World) -> None:
-    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
-    world.settle()
-    assert world.tick("healing").skip_message == "Nothing has changed."
-    world.drop("shop/orders/2025-06-02.csv", orders("2025-06-02"))
-    for request in world.tick("landing_shop").run_requests:
-        world.run(request)
-    assert [assets for assets, _, _ in world.asked("healing")] == [["gold/order_kpis_daily"]]
+def test_it_looks_only_when_something_has_changed(good: World) -> None:
+    good.settle()
+    assert good.tick("healing").skip_message == "Nothing has changed."
+    good.drop("shop/orders/2025-06-02.csv", orders("2025-06-02"))
+    for request in good.tick("landing_shop").run_requests:
+        good.run(request)
+    assert [assets for assets, _, _ in good.asked("healing")] == [["gold/order_kpis_daily"]]
 
 
-def test_it_looks_again_when_the_rules_have_changed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01", "shipped", "lost"))
-    world.settle()
-    assert world.tick("healing").skip_message == "Nothing has changed."
-    world.defs = build_defs(world.settings.model_copy(update={"reject_threshold": 0.9}))
-    assert world.asked("healing") == [(["gold/order_kpis_daily"], ("2025-06-01", "2025-06-01"), 1)]
+def test_it_looks_again_when_the_rules_have_changed(held: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    held.settle()
+    assert held.tick("healing").skip_message == "Nothing has changed."
+    held.defs = build_defs(held.settings.model_copy(update={"reject_threshold": 0.9}))
+    assert held.asked("healing") == [(["gold/order_kpis_daily"], ("2025-06-01", "2025-06-01"), 1)]
     monkeypatch.setitem(CONTRACTS, "orders", dataclasses.replace(CONTRACTS["orders"], row_rules=()))
-    assert world.asked("healing") == [(["silver/orders", "silver/orders_rejected"], ("2025-06-01", "2025-06-01"), 1)]
+    assert held.asked("healing") == [(["silver/orders", "silver/orders_rejected"], ("2025-06-01", "2025-06-01"), 1)]
 
 
 def test_a_refund_from_before_the_start_stops_nothing(world: World) -> None:
     """It is kept, with a warning; only gold has no such day."""
     lines = "a,2025-06-01-0,u,p,returned,2025-06-01T10:00:00,,,2024-12-20T10:00:00,5\n"
-    world.drop("shop/order_items/1.csv", f"{ITEM}{lines}".encode())
-    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    world.drop("shop/order_items/2025-06-01.csv", f"{ITEM}{lines}".encode())
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
     world.drop("shop/products/1.csv", b"id,sku,name\np,s,n\n")
     world.settle()
     kept = world.lake.scan(silver(CONTRACTS["order_items"])).select("refund_date", "_warnings").collect()
@@ -468,7 +501,7 @@ def test_a_run_that_fails_halfway_is_given_up_too(world: World, monkeypatch: pyt
             raise RuntimeError("a broken disk")
         write(lake, into, table, *rest)
 
-    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
     monkeypatch.setattr(ledger, "write", failing)
     for request in world.tick("landing_shop").run_requests:
         assert not world.run(request)
@@ -479,25 +512,24 @@ def test_a_run_that_fails_halfway_is_given_up_too(world: World, monkeypatch: pyt
         assert not any(world.run(request) for request in asked)
     assert "Given up" in world.tick("healing").skip_message
     monkeypatch.setattr(ledger, "write", write)
-    world.drop("shop/orders/2.csv", orders("2025-06-02"))
+    world.drop("shop/orders/2025-06-02.csv", orders("2025-06-02"))
     world.settle()
     assert world.lake.scan(silver(CONTRACTS["orders"])).collect().height == 2, "and healed when something comes"
 
 
-def test_gold_waits_for_a_held_window_until_it_is_allowed(world: World) -> None:
-    world.drop("shop/orders/1.csv", orders("2025-06-01", "shipped", "lost"))
-    world.drop("shop/orders/2.csv", orders("2025-06-02", "shipped", "pending"))
-    world.settle()
-    kpis = pl.scan_delta(f"{world.settings.lake_url}/gold/order_kpis_daily")
+def test_gold_waits_for_a_held_window_until_it_is_allowed(held: World) -> None:
+    held.drop("shop/orders/2025-06-02.csv", orders("2025-06-02", "shipped", "pending"))
+    held.settle()
+    kpis = pl.scan_delta(f"{held.settings.lake_url}/gold/order_kpis_daily")
     assert kpis.collect()["order_date"].to_list() == [date(2025, 6, 2)]
-    assert not world.tick("healing").run_requests
-    ledger.allow(world.lake, silver(CONTRACTS["orders"]), "2025-06-01")
-    assert world.asked("healing") == [(["gold/order_kpis_daily"], ("2025-06-01", "2025-06-01"), 1)]
-    world.settle()
-    world.drop("shop/orders/3.csv", orders("2025-06-01", "shipped", "lost", "lost"))
-    world.settle()
-    held = ledger.held_windows(world.lake, world.settings.reject_threshold)
-    assert held["window"].to_list() == ["2025-06-01"], "its objects have changed"
+    assert not held.tick("healing").run_requests
+    ledger.allow(held.lake, silver(CONTRACTS["orders"]), "2025-06-01")
+    assert held.asked("healing") == [(["gold/order_kpis_daily"], ("2025-06-01", "2025-06-01"), 1)]
+    held.settle()
+    held.drop("shop/orders/2025-06-01_3.csv", orders("2025-06-01", "shipped", "lost", "lost", "lost"))
+    held.settle()
+    windows = ledger.held_windows(held.lake, held.settings.reject_threshold)
+    assert windows["window"].to_list() == ["2025-06-01"], "its objects have changed"
 
 
 # --- alerts -----------------------------------------------------------------------------------------------------------
@@ -510,58 +542,50 @@ def told(world: World) -> dict[str, str]:
     return {event.kind: f"{event.subject}\n{event.text}" for event in sent}
 
 
-def test_a_held_window_is_told_once_with_what_to_do(world: World) -> None:
-    world.drop("shop/orders/1.csv", orders("2025-06-01", "shipped", "lost", "lost"))
-    world.settle()
-    found = told(world)["window_held"]
+def test_a_held_window_is_told_once_with_what_to_do(held: World) -> None:
+    found = told(held)["window_held"]
     assert "silver/orders" in found
     assert "2025-06-01: 2 of 3 rows rejected (status_known 2)." in found
     assert "`shopware rejects silver/orders`" in found
     assert "`shopware allow silver/orders WINDOW`" in found
-    assert told(world) == {}
-    world.cursors.clear()
-    assert told(world) == {}, "nor when Dagster has forgotten: the lake knows"
-    world.drop("shop/orders/2.csv", orders("2025-06-01", "lost", "lost", "lost", "shipped"))
-    world.settle()
-    assert "window_held" in told(world), "it is another case now"
+    assert told(held) == {}
+    held.cursors.clear()
+    assert told(held) == {}, "nor when Dagster has forgotten: the lake knows"
+    held.drop("shop/orders/2025-06-01_2.csv", orders("2025-06-01", "lost", "lost", "lost", "shipped"))
+    held.settle()
+    assert "window_held" in told(held), "it is another case now"
 
 
 def test_missing_columns_are_told(world: World) -> None:
-    world.drop("shop/orders/1.csv", b"order_id,user_id,created_at\n1,u,2025-06-01\n")
+    world.drop("shop/orders/2025-06-01.csv", b"order_id,user_id,created_at\n1,u,2025-06-01\n")
     world.settle()
     assert (
-        "shop/orders/1.csv lacks status, returned_at, shipped_at, delivered_at, num_of_item."
+        "shop/orders/2025-06-01.csv lacks status, returned_at, shipped_at, delivered_at, num_of_item."
         in told(world)["columns_missing"]
     )
 
 
-def test_a_table_that_has_lost_all_its_rows_is_told(world: World) -> None:
-    world.drop("shop/orders/1.csv", orders("2025-06-01"))
-    world.settle()
-    assert "table_emptied" not in told(world)
-    world.drop("shop/orders/1.csv", orders("2025-06-01", "lost"))
-    world.settle()
-    assert "silver/orders" in told(world)["table_emptied"]
-
-
-def test_an_emptied_table_is_told_of_again_only_when_it_had_rows_meanwhile(world: World) -> None:
-    for name in ("1", "2"):
-        world.drop(f"shop/orders/{name}.csv", orders("2025-06-01", "lost"))
-        world.settle()
-        assert ("table_emptied" in told(world)) == (name == "1"), name
-    world.drop("shop/orders/2.csv", orders("2025-06-01", "shipped"))
-    world.settle()
-    assert "table_emptied" not in told(world)
-    world.drop("shop/orders/2.csv", orders("2025-06-01", "lost", "lost"))
-    world.settle()
-    assert "table_emptied" in told(world)
+def test_an_emptied_table_is_told_of_and_again_only_when_it_had_rows_meanwhile(good: World) -> None:
+    assert "table_emptied" not in told(good)
+    good.drop("shop/orders/2025-06-01.csv", orders("2025-06-01", "lost"))
+    good.settle()
+    assert "silver/orders" in told(good)["table_emptied"]
+    good.drop("shop/orders/2025-06-01_2.csv", orders("2025-06-01", "lost"))
+    good.settle()
+    assert "table_emptied" not in told(good)
+    good.drop("shop/orders/2025-06-01_2.csv", orders("2025-06-01", "shipped"))
+    good.settle()
+    assert "table_emptied" not in told(good)
+    good.drop("shop/orders/2025-06-01_2.csv", orders("2025-06-01", "lost", "lost"))
+    good.settle()
+    assert "table_emptied" in told(good)
 
 
 def test_lines_that_wait_for_their_orders_are_no_emptied_table(world: World) -> None:
-    world.drop("shop/order_items/1.csv", f"{ITEM}a,o,u,p,shipped,2025-06-03T10:00:00,,,,5\n".encode())
+    world.drop("shop/order_items/2025-06-03.csv", f"{ITEM}a,o,u,p,shipped,2025-06-03T10:00:00,,,,5\n".encode())
     world.settle()
     assert "table_emptied" not in told(world)
-    world.drop("shop/order_items/2.csv", f"{ITEM}b,o,u,p,stolen,2025-06-03T10:00:00,,,,5\n".encode())
+    world.drop("shop/order_items/2025-06-03_2.csv", f"{ITEM}b,o,u,p,stolen,2025-06-03T10:00:00,,,,5\n".encode())
     world.settle()
     assert "silver/order_items" in told(world)["table_emptied"], "the control: one is rejected for good"
 
@@ -570,49 +594,44 @@ def test_a_rule_that_only_warns_is_told_of_when_many_break_it(world: World) -> N
     late = "{n},u,shipped,2025-06-0{day}T10:00:00,1,2025-05-01T10:00:00,,\n"
     many = "".join(late.format(n=n, day=1) for n in range(3))
     few = late.format(n="x", day=2) + "".join(f"y{n},u,shipped,2025-06-02T10:00:00,1,,,\n" for n in range(99))
-    world.drop("shop/orders/1.csv", (HEADER + many + few).encode())
+    world.drop("shop/orders/2025-06-01.csv", (HEADER + many).encode())
+    world.drop("shop/orders/2025-06-02.csv", (HEADER + few).encode())
     world.settle()
     found = told(world)["rule_share"]
     assert "2025-06-01: 3 of 3 rows break times_in_order." in found
     assert "2025-06-02" not in found
 
 
-def test_books_that_do_not_balance_are_told(world: World) -> None:
-    world.drop("shop/orders/1.csv", orders("2025-06-01", "shipped", "pending"))
-    world.settle()
-    assert "books_unbalanced" not in told(world), "the control"
-    handle = world.lake.open(silver(CONTRACTS["orders"]))
+def test_books_that_do_not_balance_are_told(good: World) -> None:
+    assert "books_unbalanced" not in told(good), "the control"
+    handle = good.lake.open(silver(CONTRACTS["orders"]))
     assert handle
     handle.delete("order_id = '2025-06-01-0'")
-    found = told(world)["books_unbalanced"]
+    found = told(good)["books_unbalanced"]
     assert "accepted 2" in found and "stored_accepted 1" in found
 
 
-def test_books_of_a_window_that_is_being_made_are_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.drop("shop/orders/1.csv", orders("2025-06-01", *["shipped"] * 10))
-    world.settle()
-    told(world)
-    world.drop("shop/orders/2.csv", orders("2025-06-01", "shipped", "pending"))
+def test_books_of_a_window_that_is_being_made_are_open(good: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    told(good)
+    good.drop("shop/orders/2025-06-01_2.csv", orders("2025-06-01", *["shipped"] * 3))
     write, meanwhile = ledger.write, []
 
     def look_first(lake: Lake, into: Any, *rest: Any) -> None:
         if into is ledger.LINEAGE:
-            meanwhile.append(told(world))
+            meanwhile.append(told(good))
         write(lake, into, *rest)
 
     monkeypatch.setattr(ledger, "write", look_first)
-    for request in world.tick("landing_shop").run_requests:
-        assert world.run(request)
+    for request in good.tick("landing_shop").run_requests:
+        assert good.run(request)
     assert meanwhile == [{}]
 
 
-def test_rows_that_are_not_judged_yet_are_no_unbalanced_books(world: World) -> None:
-    world.drop("shop/orders/1.csv", orders("2025-06-01"))
-    world.settle()
-    world.drop("shop/orders/2.csv", orders("2025-06-01", "shipped", "pending"))
-    (request,) = world.tick("landing_shop").run_requests
-    assert world.run(request._replace(asset_selection=[dg.AssetKey(["bronze", "orders"])]))
-    assert "books_unbalanced" not in told(world)
+def test_rows_that_are_not_judged_yet_are_no_unbalanced_books(good: World) -> None:
+    good.drop("shop/orders/2025-06-01_2.csv", orders("2025-06-01", "shipped", "pending"))
+    (request,) = good.tick("landing_shop").run_requests
+    assert good.run(request._replace(asset_selection=[dg.AssetKey(["bronze", "orders"])]))
+    assert "books_unbalanced" not in told(good)
 
 
 def test_a_run_that_failed_for_good_is_told_and_one_that_may_be_tried_again_is_not(world: World) -> None:
@@ -649,7 +668,7 @@ def test_a_settled_range_is_told_once(world: World) -> None:
 
 
 def test_nothing_is_called_settled_while_something_is_to_be_done(world: World) -> None:
-    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
     (request,) = world.tick("landing_shop").run_requests
     assert "settled" not in told(world)
     world.run(request)
@@ -660,7 +679,7 @@ def test_nothing_is_called_settled_while_something_is_to_be_done(world: World) -
 
 def test_a_feed_is_settled_although_another_is_not(world: World) -> None:
     world.drop("inventory/2025-06-01-10.json", b"")
-    world.drop("shop/orders/1.csv", orders("2025-06-01"))
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
     for name in ("landing_shop", "landing_inventory"):
         for request in world.tick(name).run_requests:
             assert world.run(request)
@@ -668,42 +687,36 @@ def test_a_feed_is_settled_although_another_is_not(world: World) -> None:
     for _ in range(3):
         world.end(world.tick("healing").run_requests[0], dg.DagsterRunStatus.FAILURE)
     assert list(told(world)) == ["run_failed"], "what is given up is not settled"
-    world.drop("shop/orders/2.csv", orders("2025-06-02"))
+    world.drop("shop/orders/2025-06-02.csv", orders("2025-06-02"))
     world.settle()
     assert told(world)["settled"].startswith("shop: settled")
 
 
 def test_days_that_were_not_renewed_do_not_count(world: World) -> None:
     """The second day is held, so gold leaves it."""
-    world.drop("shop/orders/1.csv", orders("2025-06-01"))
-    world.drop("shop/orders/2.csv", orders("2025-06-02", "shipped", "lost"))
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
+    world.drop("shop/orders/2025-06-02.csv", orders("2025-06-02", "shipped", "lost"))
     world.settle()
     assert "2 files, 3 rows read, 2 accepted, 1 rejected, 0 superseded, 1 gold days renewed." in told(world)["settled"]
 
 
-def test_landing_that_cannot_be_listed_does_not_stop_alerts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.drop("shop/orders/1.csv", orders("2025-06-01", "shipped", "lost"))
-    world.settle()
-
+def test_landing_that_cannot_be_listed_does_not_stop_alerts(held: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> Any:
         raise RuntimeError("no such folder")
 
     monkeypatch.setattr(landing_module.FolderLanding, "pages", refuse)
     with pytest.raises(Exception, match="no such folder"):
-        world.tick("landing_shop")
-    assert {"window_held", "settled"} <= set(told(world))
+        held.tick("landing_shop")
+    assert {"window_held", "settled"} <= set(told(held))
 
 
-def test_settled_messages_can_be_turned_off(tmp_path: Any) -> None:
-    (tmp_path / "landing").mkdir()
-    world = World(Settings(home=tmp_path, notify_success=False, environment=Environment.TEST))
-    world.drop("shop/orders/1.csv", orders("2025-06-01"))
-    world.settle()
-    assert told(world) == {}
+def test_settled_messages_can_be_turned_off(good: World) -> None:
+    assert told(World(good.settings.model_copy(update={"notify_success": False}))) == {}
+    assert list(told(good)) == ["settled"], "the control"
 
 
 def test_what_could_not_be_sent_is_told_at_the_next_attempt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.drop("shop/orders/1.csv", orders("2025-06-01", "lost"))
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01", "lost"))
     world.settle()
 
     def refuse(self: Recorder, event: Event) -> None:
@@ -716,7 +729,7 @@ def test_what_could_not_be_sent_is_told_at_the_next_attempt(world: World, monkey
     assert {"window_held", "table_emptied", "rule_share", "settled"} <= set(told(world))
 
 
-def test_alerts_go_to_the_topic(world: World, moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alerts_go_to_the_topic(held: World, moto: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the real resource: message, id and kind arrive in a queue that is subscribed."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", moto)
     sns, sqs = (boto3.client(service, endpoint_url=moto) for service in ("sns", "sqs"))
@@ -724,12 +737,10 @@ def test_alerts_go_to_the_topic(world: World, moto: str, monkeypatch: pytest.Mon
     queue = sqs.create_queue(QueueName=f"q{uuid4().hex}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
-    world.drop("shop/orders/1.csv", orders("2025-06-01", "shipped", "lost"))
-    world.settle()
-    defs = build_defs(world.settings.model_copy(update={"alerts_topic": topic}))
+    defs = build_defs(held.settings.model_copy(update={"alerts_topic": topic}))
     repository = defs.get_repository_def()
     resources = repository.get_top_level_resources()
-    context = dg.build_sensor_context(world.instance, repository_def=repository, resources=resources)
+    context = dg.build_sensor_context(held.instance, repository_def=repository, resources=resources)
     repository.get_sensor_def("alerts").evaluate_tick(context)
     bodies = [json.loads(message["Body"]) for message in _received(sqs, queue)]
     kinds = {body["MessageAttributes"]["kind"]["Value"] for body in bodies}

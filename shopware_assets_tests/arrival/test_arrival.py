@@ -82,7 +82,7 @@ def histories(draw: st.DrawFn, seeds: int) -> History:
         st.builds(Step, heal=tables, **kill),
         st.builds(Step, make=windows.map(lambda chosen: (chosen[0], (chosen[1],))), **kill),
     )
-    return History(seed, tuple(order), tuple(draw(st.lists(step, max_size=8))))
+    return History(seed, tuple(order), tuple(draw(st.lists(step, min_size=3, max_size=8))))
 
 
 @cache
@@ -133,7 +133,7 @@ def examples(count: int) -> Callable:
     )
 
 
-@examples(8)
+@examples(4)
 @given(histories(seeds=3))
 def test_any_history_leads_to_the_same_tables(history: History) -> None:
     check(history)

@@ -262,7 +262,7 @@ def base() -> list[Drop]:
     ]
 
 
-_SHOP = (
+SHOP = (
     drop("products", "1.csv", "01T06", product("p1"), product("p2", "Hats")),
     drop("orders", "1.csv", "01T07", order("o1", "01T05"), order("o2", "02T05")),
     drop("order_items", "1.csv", "01T08", line("l1", "o1", "p1", "01T05"), line("l2", "o2", "p2", "02T05")),
@@ -270,16 +270,16 @@ _SHOP = (
 _LINES = (drop("order_items", "2.csv", "01T08", line("l2", "o1", "p2", "01T05")),)
 
 CASES: dict[str, tuple[Sequence[Drop], Sequence[Drop]]] = {
-    "lines before their parents": (_SHOP[2:], _SHOP[:2]),
-    "category corrected": (_SHOP, [drop("products", "2.csv", "02T06", product("p1", "Boots"))]),
-    "order cancelled": (_SHOP, [drop("orders", "2.csv", "02T06", order("o1", "01T05", "cancelled"))]),
-    "order moved": (_SHOP, [drop("orders", "2.csv", "02T06", order("o1", "02T05"))]),
+    "lines before their parents": (SHOP[2:], SHOP[:2]),
+    "category corrected": (SHOP, [drop("products", "2.csv", "02T06", product("p1", "Boots"))]),
+    "order cancelled": (SHOP, [drop("orders", "2.csv", "02T06", order("o1", "01T05", "cancelled"))]),
+    "order moved": (SHOP, [drop("orders", "2.csv", "02T06", order("o1", "02T05"))]),
     "order broken in a new version": (
-        _SHOP,
+        SHOP,
         [drop("orders", "1.csv", "02T06", order("o1", "01T05", "lost"), order("o2", "02T05"), version="b")],
     ),
-    "order gone from a new version": (_SHOP, [drop("orders", "1.csv", "02T06", order("o2", "02T05"), version="b")]),
-    "new version cannot be read": (_SHOP, [drop("orders", "1.csv", "02T06", version="b", is_picture=True)]),
+    "order gone from a new version": (SHOP, [drop("orders", "1.csv", "02T06", order("o2", "02T05"), version="b")]),
+    "new version cannot be read": (SHOP, [drop("orders", "1.csv", "02T06", version="b", is_picture=True)]),
     "one product broken, another mended": (
         [
             drop("products", "1.csv", "01T06", product("p1"), product("p2", cost="-1")),
@@ -290,11 +290,11 @@ CASES: dict[str, tuple[Sequence[Drop], Sequence[Drop]]] = {
         [drop("products", "1.csv", "02T06", product("p1", cost="-1"), product("p2"), version="b")],
     ),
     "line sent again in another window": (
-        _SHOP,
+        SHOP,
         [drop("order_items", "2.csv", "02T09", line("l1", "o1", "p1", "02T08"))],
     ),
     "line sent again, of an order not there yet": (
-        [*_SHOP, drop("order_items", "2.csv", "02T09", line("l1", "o3", "p1", "02T08"))],
+        [*SHOP, drop("order_items", "2.csv", "02T09", line("l1", "o3", "p1", "02T08"))],
         [drop("orders", "2.csv", "03T06", order("o3", "02T08"))],
     ),
     "snapshot sent again": (

@@ -17,6 +17,7 @@ from shopware_assets_tests.simulator.test_simulate import RULES
 
 pytestmark = [
     needs_sample,
+    pytest.mark.long,
     pytest.mark.skipif(not CHROMIUM, reason="there is no chromium"),
     pytest.mark.timeout(600),  # with the settling of the sample, on a busy machine
 ]

@@ -151,7 +151,12 @@ def test_a_taken_port_is_said_before_anything_starts(brood, home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("SHOPWARE_PORT", "http"), ("SHOPWARE_PORT", "70000"), ("SHOPWARE_ENVIRONMENT", "lokal")]
+    ("setting", "value"),
+    [
+        ("SHOPWARE_PORT", "http"),
+        pytest.param("SHOPWARE_PORT", "70000", marks=pytest.mark.long),
+        pytest.param("SHOPWARE_ENVIRONMENT", "lokal", marks=pytest.mark.long),
+    ],
 )
 def test_a_mistyped_setting_is_said_in_one_line(brood, home: Path, setting: str, value: str) -> None:
     process = start(brood, home, TICKING, **{setting: value})

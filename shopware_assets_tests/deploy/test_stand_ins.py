@@ -59,7 +59,9 @@ def test_seaweedfs_refuses_a_second_create_only_put(seaweedfs: stand_ins.S3) -> 
 
 
 @pytest.mark.parametrize("size", [300, 6_000_000], ids=["small", "in chunks"])
-@pytest.mark.parametrize("create_only", [True, False], ids=["create-only", "plain"])
+@pytest.mark.parametrize(
+    "create_only", [True, pytest.param(False, marks=pytest.mark.long)], ids=["create-only", "plain"]
+)
 def test_of_racing_create_only_puts_one_wins(seaweedfs: stand_ins.S3, size: int, create_only: bool) -> None:
     s3, bucket = client("s3", seaweedfs.endpoint), seaweedfs.fresh_bucket()
     condition = {"IfNoneMatch": "*"} if create_only else {}

@@ -6,8 +6,9 @@ read.
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,12 @@ class Shopware:
         path.write_bytes(body)
         if landed_at:
             os.utime(path, (landed_at.timestamp(), landed_at.timestamp()))
+
+    def copied(self, home: Path) -> "Shopware":
+        """The same landing and lake in another home, where no run was ever made."""
+        for folder in ("landing", "lake"):
+            shutil.copytree(self.home / folder, home / folder)
+        return replace(self, home=home)
 
     def table(self, name: str) -> pl.DataFrame:
         """A table of the lake, `layer/table`, as it is stored."""

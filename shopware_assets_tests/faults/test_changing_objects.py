@@ -15,6 +15,7 @@ from resources.landing import Fetched, FolderLanding, Landed, S3Landing
 from shopware_assets.bronze import ingest
 from shopware_assets_tests.end_to_end.shopware import Shopware
 
+PREFIX = "inventory/2025-06-01-00"
 STEADY = [1, 2, 3]
 OLD = {"deleted": [*range(1000, 1400)], "replaced": [*range(2000, 2400)], "written_over": [*range(3000, 3400)]}
 NEW = {"deleted": [], "replaced": [20, 21], "written_over": [30, 31]}
@@ -33,17 +34,17 @@ class Folder:
     changes = ("deleted", "replaced", "written_over")
 
     def put(self, name: str, body: bytes) -> None:
-        path = self.root / "inventory" / name
+        path = self.root / PREFIX / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
 
     def change(self, name: str) -> None:
         if name == "deleted":
-            (self.root / "inventory" / name).unlink()
+            (self.root / PREFIX / name).unlink()
         elif name == "replaced":
             staged = self.root / "staged"
             staged.write_bytes(body(NEW[name]))
-            staged.replace(self.root / "inventory" / name)
+            staged.replace(self.root / PREFIX / name)
         else:
             self.put(name, body(NEW[name]))
 
@@ -57,11 +58,11 @@ class Bucket:
     changes = ("deleted", "replaced")
 
     def put(self, name: str, body: bytes) -> None:
-        client("s3", self.endpoint).put_object(Bucket=self.name, Key=f"in/inventory/{name}", Body=body)
+        client("s3", self.endpoint).put_object(Bucket=self.name, Key=f"in/{PREFIX}/{name}", Body=body)
 
     def change(self, name: str) -> None:
         if name == "deleted":
-            client("s3", self.endpoint).delete_object(Bucket=self.name, Key=f"in/inventory/{name}")
+            client("s3", self.endpoint).delete_object(Bucket=self.name, Key=f"in/{PREFIX}/{name}")
         else:
             time.sleep(1.1)  # S3 tells versions apart by their second
             self.put(name, body(NEW[name]))
@@ -82,7 +83,7 @@ def settled(shopware: Shopware, source: Folder | Bucket, patch: pytest.MonkeyPat
     def changing(fetch: Callable[..., Fetched]) -> Callable[..., Fetched]:
         def fetched(self: FolderLanding | S3Landing, landed: Landed) -> Fetched:
             landed_at, chunks = fetch(self, landed)
-            name = landed.key.removeprefix("inventory/")
+            name = landed.key.removeprefix(f"{PREFIX}/")
             if name in to_change:
                 to_change.remove(name)
                 chunks = meanwhile(name, chunks)
@@ -104,7 +105,7 @@ def settled(shopware: Shopware, source: Folder | Bucket, patch: pytest.MonkeyPat
     held: dict[str, list[str]] = {name: [] for name in source.changes}
     expected = list(STEADY)
     for name, versions in held.items():
-        of_object = rows.filter(pl.col("_source") == f"inventory/{name}").sort("_landed_at", "_line")
+        of_object = rows.filter(pl.col("_source") == f"{PREFIX}/{name}").sort("_landed_at", "_line")
         for _, version in of_object.group_by("_version", maintain_order=True):
             numbers = version["inventory_id"].to_list()
             versions.append("old" if numbers == OLD[name] else "new" if numbers == NEW[name] else "torn")

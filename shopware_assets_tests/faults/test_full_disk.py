@@ -43,7 +43,7 @@ class Home:
             "last_updated": 1748736939,
         }
         rows = ({"inventory_id": n, **stock, "note": os.urandom(500).hex()} for n in range(ROWS))
-        Shopware(self.folder).drop("inventory/a.jsonl", "\n".join(map(json.dumps, rows)).encode())
+        Shopware(self.folder).drop("inventory/2025-06-01-00.jsonl", "\n".join(map(json.dumps, rows)).encode())
 
     def settle(self, first: Callable[[], None] = processes._nothing) -> tuple[int, str]:
         """Exit code and output."""

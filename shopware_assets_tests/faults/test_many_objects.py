@@ -61,7 +61,11 @@ def one_object_a_commit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "commits"), [(processes._nothing, range(1, 4)), (one_object_a_commit, range(20, 40))]
+    ("first", "commits"),
+    [
+        (processes._nothing, range(1, 4)),
+        pytest.param(one_object_a_commit, range(20, 40), marks=pytest.mark.long),
+    ],
 )
 def test_tiny_objects_share_commits(first: Callable[[], None], commits: range, tmp_path: Path) -> None:
     """And they would not, if each had one of its own: the control."""

@@ -10,23 +10,22 @@ from resources import lake
 from shopware_assets_tests.end_to_end.shopware import Shopware
 
 ROW = b'{"inventory_id": 1, "product_id": 1, "warehouse_id": 2, "stock_level": 3, "last_updated": 1748736939}'
-NAMES = ["größe mit leer 雪😀", """ 100%#a'b"{c};d:e,f@g~h+i&j$k!l(m)n<o>`p """]
+NAME = """größe mit leer 雪😀/ 100%#a'b"{c};d:e,f@g~h+i&j$k!l(m)n<o>`p """
 REFUSED = "[]^|\\=?*\t\n"
 
 
 def settle(home: Path) -> list[dict[str, int]]:
     shopware = Shopware(home)
     for number in range(2):
-        shopware.drop(f"inventory/{number}.jsonl", ROW.replace(b": 1,", f": {number + 1},".encode()))
+        shopware.drop(f"inventory/2025-06-01-00/{number}.jsonl", ROW.replace(b": 1,", f": {number + 1},".encode()))
         shopware("settle")
     shopware("ledger", "--settled")
     assert shopware.json("status")
     return shopware.json("sql", "select inventory_id, stock_level from gold.inventory_current order by 1")
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_home_of_any_name(name: str, tmp_path: Path) -> None:
-    assert settle(tmp_path / name) == [{"inventory_id": 1, "stock_level": 3}, {"inventory_id": 2, "stock_level": 3}]
+def test_a_home_of_any_name(tmp_path: Path) -> None:
+    assert settle(tmp_path / NAME) == [{"inventory_id": 1, "stock_level": 3}, {"inventory_id": 2, "stock_level": 3}]
 
 
 def test_tables_whose_files_are_named_as_deltalake_spells_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

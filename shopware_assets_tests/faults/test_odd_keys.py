@@ -11,6 +11,7 @@ from deploy.stand_ins import client
 from resources.landing import FolderLanding, S3Landing
 from shopware_assets_tests.end_to_end.shopware import Shopware
 
+TIME = 1748736939
 ANYWHERE = [
     *("a b", " before", "after ", "a+b", "a%20b", "100%", "ü☂😀", "é", "e\u0301", "..json", "...", "-", "*?[a]{b}"),
     *("\x01\x1b[31m\x7f\x85", "\u202e\ufeff\uffff", "'\"&<>;--=$HOME`x`", "#1", "a\\b", "a\\xe4", "a\\x5cxe4", "None"),
@@ -32,7 +33,7 @@ ONLY_ON_S3 = ["../a", "a/../b", "./a", "a//b", "//", "a/.", "a/..", "k" * 900]
 
 
 def record(number: int) -> bytes:
-    stock = {"product_id": 1, "warehouse_id": 2, "stock_level": 3, "restock_threshold": 4, "last_updated": 1748736939}
+    stock = {"product_id": 1, "warehouse_id": 2, "stock_level": 3, "restock_threshold": 4, "last_updated": TIME}
     return json.dumps({"inventory_id": number, **stock}).encode()
 
 
@@ -54,6 +55,7 @@ def in_a_folder(shopware: Shopware) -> list[str]:
         path = Path(os.fsdecode(os.fsencode(shopware.home / "landing/inventory") + b"/" + name))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(record(number))
+        os.utime(path, (TIME, TIME))
     return [f"inventory/{key}" for key in names.values()]
 
 

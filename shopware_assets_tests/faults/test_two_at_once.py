@@ -86,7 +86,9 @@ def wrong(folder: Path, order: str) -> list[str]:
     return story.differences(oracle.tables(story.drops))
 
 
-@pytest.mark.parametrize("order", [OVERTAKEN, *DRAWN])
+@pytest.mark.parametrize(
+    "order", [OVERTAKEN, DRAWN[0], *(pytest.param(order, marks=pytest.mark.long) for order in DRAWN[1:])]
+)
 def test_runs_at_once_have_one_effect(order: str, tmp_path: Path) -> None:
     assert not wrong(tmp_path, order)
 
@@ -105,7 +107,11 @@ def does_not_notice_that_it_was_overtaken(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "order"), [(ingests_unguarded, DRAWN[0]), (does_not_notice_that_it_was_overtaken, OVERTAKEN)]
+    ("broken", "order"),
+    [
+        pytest.param(ingests_unguarded, DRAWN[0], marks=pytest.mark.long),
+        (does_not_notice_that_it_was_overtaken, OVERTAKEN),
+    ],
 )
 def test_a_race_that_goes_unnoticed_shows(
     broken: Callable[[pytest.MonkeyPatch], None], order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -666,7 +666,7 @@ def test_no_rows_are_no_rows() -> None:
 
 # --- properties ------------------------------------------------------------------------------------------------------
 
-enough = settings(deadline=None, max_examples=60)
+enough = settings(deadline=None, max_examples=30)
 
 
 @st.composite
