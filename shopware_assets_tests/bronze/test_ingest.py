@@ -485,7 +485,7 @@ def test_a_workbook_is_back_from_the_archive(lake: Lake, shelf: Shelf) -> None:
 def test_each_row_of_a_workbook_is_booked(lake: Lake, shelf: Shelf, batch: None) -> None:
     """One is accepted, one lost to a newer row, one cannot be read, one has no day; those of the old version lost."""
     shelf.drop(BOOK, xlsx({"a": sheet(1, 2, 3), "b": sheet(4)}))
-    nowhere = [NAMES, [2, 7, 9116, None, 42.5, None]]
+    nowhere: list[list[Any]] = [NAMES, [2, 7, 9116, None, 42.5, None]]
     shelf.drop(
         BOOK, xlsx({"a": sheet(1), "b": sheet(1), "c": nowhere, "d": [["x"], [1]]}), "2", LANDED + timedelta(hours=1)
     )

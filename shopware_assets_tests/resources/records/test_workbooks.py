@@ -11,7 +11,7 @@ import pytest
 
 from resources.records import Unreadable, limits, sheets
 from shopware_assets_tests.resources.records.reading import texts
-from shopware_assets_tests.workbook import Rows, raw, with_entry, xlsx, zipped
+from shopware_assets_tests.workbook import Cell, Rows, raw, with_entry, xlsx, zipped
 
 HEADER = ["a", "b", "c"]
 TWO = xlsx({"one": [HEADER, [1, 2, 3]], "two": [HEADER, [4, 5, 6]]})
@@ -76,7 +76,7 @@ def test_what_is_no_workbook_stays_as_it_is(data: bytes) -> None:
 
 
 def test_cells_have_their_values_and_not_their_looks() -> None:
-    rows = {
+    rows: dict[tuple[Cell, ...], tuple[str, ...]] = {
         (1, 2.5, -3): ("1", "2.5", "-3"),
         (229.53, 0.1, 1e15): ("229.53", "0.1", "1000000000000000"),
         (date(2025, 4, 1), datetime(2025, 4, 1, 18, 22, 9), 45748): (
@@ -174,7 +174,7 @@ def test_a_locked_workbook_says_that_it_is() -> None:
 
 
 def test_damage_anywhere_is_told_and_never_a_crash() -> None:
-    random, outcomes = Random(1), set()
+    random, outcomes = Random(1), set[type]()
     for _ in range(1_500):
         book = bytearray(TWO)
         for _ in range(random.choice((1, 2, 5))):
