@@ -265,10 +265,10 @@ def test_the_process_itself_says_it_in_one_sentence_and_in_time(tmp_path: Path) 
     [
         (["rejects", "silver/nothing"], "There is no table 'silver/nothing'; there are silver/inventory"),
         (["rejects", "silver/orders", "--rule", "nope"], "silver/orders has no rule 'nope'; it has record_readable"),
-        (["ledger", "--feed", "nope"], "There is no feed 'nope'; there are inventory, shop."),
+        (["ledger", "--feed", "nope"], "There is no feed 'nope'; there are grocery, inventory, pos, shop."),
         (["allow", "silver/orders", "2025-06-01"], "silver/orders 2025-06-01 is not held. Held: none."),
         (["allow", "gold/orders", "2025-06-01"], "There is no table 'gold/orders'"),
-        (["land", "nope", __file__], "Nothing reads 'nope': sources land under inventory, shop/order_items"),
+        (["land", "nope", __file__], "Nothing reads 'nope': sources land under grocery/order_items, grocery/orders"),
         (["land", "inventory", "/no/such/file"], "does not exist"),
         (["simulate", "--feed", "nope"], "unknown feed 'nope'"),
         (["simulate", "--start", "2025-02-30"], "--start"),

@@ -195,7 +195,7 @@ class _Group:
         landed_at, chunks = self.landing.fetch(landed)
         self.landed_at[landed] = landed_at
         if known.holds(landed, landed_at):  # one that is back from the archive: as it is listed now it is known too
-            batches.add_without_rows(landed, landed_at, "known")
+            batches.add_without_rows(landed, landed.landed_at, "known")
             return
         if self.contract.layout == "json":
             yield from self._read_sheet(landed, landed_at, chunks, batches)

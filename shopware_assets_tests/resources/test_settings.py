@@ -36,6 +36,7 @@ DEFAULTS_AND_OTHERS: dict[str, tuple[object, str, object]] = {
     "lake_kms_key": ("", "key-1", "key-1"),
     "landing_encryption": ("", "aws:kms", "aws:kms"),
     "landing_kms_key": ("", "key-2", "key-2"),
+    "archive_after_hours": (24.0, "0.5", 0.5),
     "port": (3000, "8080", 8080),
 }
 """Setting -> its default, another value as text, and that value."""
