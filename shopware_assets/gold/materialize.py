@@ -60,8 +60,10 @@ class Gold:
     def _free(self, days: Sequence[str]) -> list[str]:
         """Those of the days that do not read a held window."""
         facts = self._facts(days)
-        recorded = ledger.read_lineage(self.lake, self.answer.table, ["made_from"], days)
-        blocked = reading(self.answer, days, facts, recorded, self._held(days, facts, recorded))
+        known = None if self.answer.every_day else days
+        recorded = ledger.read_lineage(self.lake, self.answer.table, ["made_from"], known)
+        held = self._held(days, facts, recorded.filter(pl.col("window").is_in(days)))
+        blocked = reading(self.answer, days, facts, recorded, held)
         return [day for day in days if day not in blocked]
 
     def _batch(self, days: list[str]) -> list[str]:
@@ -231,7 +233,11 @@ def reading(
         return set(days)
     own = {later(window[:10], back) for window in read["window"] for back in {b for r in answer.inputs for b in r.back}}
     named = read.select(rests_on=pl.concat_str("table_name", "window", separator="/"))
-    return set(days) & {*own, *_resting(need, recorded).join(named, on="rests_on", how="semi")["window"]}
+    read_by = {*own, *_resting(need, recorded).join(named, on="rests_on", how="semi")["window"]}
+    if answer.every_day:  # what was never made does not go on over a day that was not either
+        made = {*recorded["window"]}
+        read_by |= {day for day in days if day not in made and day > min(own - made, default=day)}
+    return set(days) & read_by
 
 
 def _resting(need: pl.DataFrame, recorded: pl.DataFrame) -> pl.DataFrame:

@@ -185,7 +185,6 @@ def test_a_row_says_from_which_windows_of_its_parents_it_takes() -> None:
 # --- days that go on from the day before ------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="days after one that was never made start as if there had been nothing before")
 def test_stock_does_not_begin_anew_after_a_day_that_is_held(tmp_path: Path) -> None:
     drops = [
         drop("inventory", "1.jsonl", "01T12", stock("1", "01T08", "5"), stock("2", "01T08", "6", "2")),
