@@ -93,7 +93,10 @@ POS_SALES = Contract(
             "net_revenue",
             Type.MONEY,
             "revenue - discount_applied of a sale, revenue + discount_applied of a return; no discount is 0.",
-            nw.when(_quantity > 0).then(_revenue - _given_back).otherwise(_revenue + _given_back),
+            nw.when(_quantity > 0)
+            .then(_revenue - _given_back)
+            .otherwise(_revenue + _given_back)
+            .cast(Type.MONEY.dtype),
             unit="money",
         ),
     ),

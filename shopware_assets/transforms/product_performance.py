@@ -58,7 +58,9 @@ def _product_performance_daily(inputs: Mapping[str, nw.LazyFrame], engine: Engin
     # A day is in as many ranges as end on it or later.
     ranges = nw.concat(
         [
-            per_day.with_columns(date=nw.col("date").dt.offset_by(f"{later}d"), days=nw.lit(days), _from=nw.col("date"))
+            per_day.with_columns(
+                date=nw.col("date").dt.offset_by(f"{later}d").cast(nw.Date()), days=nw.lit(days), _from=nw.col("date")
+            )
             for days in RANGES
             for later in range(days)
         ]

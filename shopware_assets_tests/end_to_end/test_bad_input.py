@@ -79,7 +79,8 @@ def inventory_files() -> Iterator[File]:
 
     good = [snapshot("utf16.jsonl", n) for n in (0, 1)]
     yield lines("good.jsonl")
-    yield whole("null.json", b"null", outcome="unreadable", reasons={READABLE: 1})
+    broken = "None of its records can be read."
+    yield whole("null.json", b"null", outcome="unreadable", reasons={READABLE: 1}, note=broken)
     yield whole("zero.json", b"", outcome="empty")
     yield whole("blank.jsonl", b"\n \r\n\n", outcome="empty")
     yield whole("empty_array.json", b"[]", outcome="empty")
