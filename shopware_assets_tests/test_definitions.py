@@ -66,7 +66,8 @@ def test_what_is_in_the_code_location() -> None:
 def test_sensors_do_the_work_and_the_clock_only_compacts_and_archives() -> None:
     found = snapshot()
     assert found["schedules"] == {
-        **{"archive_hourly": "RUNNING", "compact_nightly": "RUNNING"},
+        "archive_hourly": "RUNNING",
+        "compact_nightly": "RUNNING",
         "ingest_hourly": "STOPPED",
     }
     assert set(found["sensors"].values()) == {"RUNNING"}

@@ -110,6 +110,11 @@ def gold(lake: Lake, *silver_stale: Stale) -> dict[str, tuple[set[str], set[str]
     return {name: days for name, days in found.items() if any(days)}
 
 
+def defined(answer: str, day: str) -> tuple[str, str, str, str]:
+    """That a day was made by the definition that the answer has now."""
+    return (day, f"/definition/{day}", day, ANSWERS[answer].fingerprint)
+
+
 def test_gold_days_follow_the_days_of_silver_rows(lake: Lake) -> None:
     """Lines of 3 June belong to orders of 1 June and came back on 5 June."""
     says(lake, ORDERS, "feeds", ("2025-06-01", "created_date", "2025-06-01", "x"))
@@ -123,9 +128,10 @@ def test_gold_days_follow_the_days_of_silver_rows(lake: Lake) -> None:
         CATEGORY_KPIS.name: ({"2025-06-01"}, set()),
     }
     line = ("2025-06-01", f"{ITEMS.name}/order_date/2025-06-01", "2025-06-03", "y")
-    says(lake, CATEGORY_KPIS, "made_from", line)
+    says(lake, CATEGORY_KPIS, "made_from", line, defined("category_kpis_daily", "2025-06-01"))
     says(
         *(lake, ORDER_KPIS, "made_from", line),
+        *(defined("order_kpis_daily", day) for day in ("2025-06-01", "2025-06-05")),
         ("2025-06-01", f"{ORDERS.name}/created_date/2025-06-01", "2025-06-01", "x"),
         ("2025-06-05", f"{ITEMS.name}/refund_date/2025-06-05", "2025-06-03", "y"),
     )

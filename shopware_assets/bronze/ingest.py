@@ -235,12 +235,12 @@ class _Group:
 
 @dataclass
 class _Object:
-    """What is known of an object, or of one of its sheets, while it is read; `of`: the key of the object."""
+    """What is known of an object, or of one of its sheets, while it is read; `of`: the object."""
 
     landed_at: datetime
     window: datetime
     seen: Seen
-    of: str
+    of: Landed
     outcome: str = ""
     why: str | None = None
     flushed: bool = False
@@ -272,7 +272,7 @@ class _Batches:
     ) -> None:
         """A sheet (of an object) is filed as an object of its own."""
         window = landing_window((of or landed).key, landed_at, self.contract.grain, self.start)
-        self.objects[landed] = _Object(landed_at, window, seen, (of or landed).key, outcome)
+        self.objects[landed] = _Object(landed_at, window, seen, of or landed, outcome)
 
     def add(self, landed: Landed, part: pl.DataFrame) -> None:
         about = self.objects[landed]
@@ -300,7 +300,7 @@ class _Batches:
 
     def take_back(self, landed: Landed) -> bool:
         """Forgets the object, its sheets too; false if some of their rows were handed on already."""
-        forgotten = [of for of, about in self.objects.items() if of == landed or about.of == landed.key]
+        forgotten = [of for of, about in self.objects.items() if landed in (of, about.of)]
         self._waiting = [(of, part) for of, part in self._waiting if of not in forgotten]
         popped = [self.objects.pop(of) for of in forgotten]
         return not any(about.flushed for about in popped)
@@ -347,7 +347,7 @@ class _Batches:
 
     def _facts(self, about: _Object) -> dict[str, object]:
         return {
-            "object": about.of,
+            "object": about.of.key,
             "outcome": about.outcome or ("ingested" if about.seen.rows else "empty"),
             "reason": about.why,
             "rows": about.seen.rows,
