@@ -45,8 +45,8 @@ def check(home: Home, times: int, seed: int) -> None:
     assert not home.wrong()
 
 
-def test_five_kills_change_nothing(tmp_path: Path) -> None:
-    check(Home(tmp_path), times=5, seed=1)
+def test_ten_kills_change_nothing(tmp_path: Path) -> None:
+    check(Home(tmp_path), times=10, seed=1)
 
 
 @pytest.mark.long
