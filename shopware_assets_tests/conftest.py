@@ -65,7 +65,7 @@ def dynamodb(tmp_path_factory: pytest.TempPathFactory, no_account: None) -> Iter
         pytest.skip(f"no DynamoDB Local: {reason}")
 
 
-_DEAR = ("spark", "dynamodb", "expected")
+_DEAR = {"spark": "spark", "machine": "spark", "dynamodb": "dynamodb", "expected": "expected"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -73,7 +73,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Shares the tests out to processes: what uses a dear fixture stays together, faults (which wait) come first."""
     for item in items:
         scopes = {name: defs[-1].scope for name, defs in item._fixtureinfo.name2fixturedefs.items()}  # type: ignore[attr-defined]
-        dear = next((name for name in _DEAR if name in scopes), "")
+        dear = next((group for name, group in _DEAR.items() if name in scopes), "")
         if dear or "module" in scopes.values():
             item.add_marker(pytest.mark.xdist_group(dear or item.nodeid.partition("::")[0]))
     items.sort(key=lambda item: "/faults/" not in item.nodeid)
