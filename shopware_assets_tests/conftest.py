@@ -66,14 +66,17 @@ def dynamodb(tmp_path_factory: pytest.TempPathFactory, no_account: None) -> Iter
 
 
 _DEAR = {"spark": "spark", "machine": "spark", "dynamodb": "dynamodb", "expected": "expected"}
+"""Fixtures that take long to make, and the group of tests that share one."""
 
 
-@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keeps together what uses a dear fixture, or one of its module: other tests go to whichever process is free."""
+    scopes = {name: defs[-1].scope for name, defs in item._fixtureinfo.name2fixturedefs.items()}  # type: ignore[attr-defined]
+    dear = next((group for name, group in _DEAR.items() if name in scopes), "")
+    if dear or "module" in scopes.values():
+        item.add_marker(pytest.mark.xdist_group(dear or item.nodeid.partition("::")[0]))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Shares the tests out to processes: what uses a dear fixture stays together, faults (which wait) come first."""
-    for item in items:
-        scopes = {name: defs[-1].scope for name, defs in item._fixtureinfo.name2fixturedefs.items()}  # type: ignore[attr-defined]
-        dear = next((group for name, group in _DEAR.items() if name in scopes), "")
-        if dear or "module" in scopes.values():
-            item.add_marker(pytest.mark.xdist_group(dear or item.nodeid.partition("::")[0]))
+    """Faults first: they wait more than they work."""
     items.sort(key=lambda item: "/faults/" not in item.nodeid)
