@@ -148,7 +148,18 @@ def bury_dead_runs(instance: dg.DagsterInstance, *, daemon_is_down: bool = False
             dead = not _alive(process) if process else daemon_is_down
         if dead:
             instance.report_run_canceled(run, message="Its process is gone.")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    _free_slots(instance)
+
+
+def _free_slots(instance: dg.DagsterInstance) -> None:
+    """Frees the pool slots of every run that has ended: a kill may have come between its end and that."""
+    storage = instance.event_log_storage
+    for pool in storage.get_concurrency_keys():
+        info = storage.get_concurrency_info(pool)
+        for run_id in {*info.active_run_ids, *info.pending_run_ids, *info.assigned_run_ids}:
+            run = instance.get_run_by_id(run_id)
+            if run is None or run.is_finished:
+                storage.free_concurrency_slots_for_run(run_id)
 
 
 def _daemon_beats(instance: dg.DagsterInstance) -> bool:

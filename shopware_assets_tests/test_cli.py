@@ -656,6 +656,19 @@ def test_a_run_that_nobody_will_start_is_not_waited_for(shopware: Shopware) -> N
     assert shopware.table("silver/products").height == 2
 
 
+def test_a_slot_of_a_run_that_has_ended_is_freed(shopware: Shopware) -> None:
+    """As where a kill came between a run's end and that: settling would wait for it for ever."""
+    shopware.drop("shop/orders/orders.csv", ORDERS.encode())
+    prepare_home(Settings(home=shopware.home))
+    with _instance(shopware) as instance:
+        run = _asked_for(instance, dg.DagsterRunStatus.NOT_STARTED)
+        instance.event_log_storage.initialize_concurrency_limit_to_default("bronze_orders")
+        instance.event_log_storage.claim_concurrency_slot("bronze_orders", run.run_id, "step")
+        instance.report_run_canceled(run)
+    shopware("settle")
+    assert shopware.table("silver/orders").height == 4
+
+
 def test_what_is_still_to_be_done_after_three_runs_ends_settling(
     shopware: Shopware, monkeypatch: pytest.MonkeyPatch
 ) -> None:
