@@ -142,6 +142,10 @@ class Lake:
         handle = self.open(table)
         return [] if handle is None else handle.history(limit)
 
+    def snapshot(self) -> "Lake":
+        """The same lake for reading: each table as it is when it is first read, which is when it is opened, once."""
+        return _Snapshot(self.root, self.options, self.run_id)
+
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def append_once(
@@ -347,6 +351,18 @@ class Lake:
             yield object_store(self.root, options)
         except (obstore.exceptions.BaseError, OSError, BotoCoreError) as error:
             raise Misconfigured(f"SHOPWARE_LAKE is {self.root!r}, {reason(error)}.") from error
+
+
+@dataclass(frozen=True)
+class _Snapshot(Lake):
+    """See `Lake.snapshot`."""
+
+    _opened: dict[str, DeltaTable | None] = field(default_factory=dict, hash=False, compare=False)
+
+    def open(self, table: Table) -> DeltaTable | None:
+        if table.name not in self._opened:
+            self._opened[table.name] = super().open(table)
+        return self._opened[table.name]
 
 
 def object_store(url: str, options: dict[str, str]) -> obstore.store.ObjectStore:

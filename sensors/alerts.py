@@ -65,6 +65,8 @@ def facts(
     for contract in CONTRACTS.values():
         name = silver(contract).name
         judged = counts.filter(pl.col("table_name") == name)
+        if ledger.never_landed(lake, contract, judged):
+            continue
         yield from _held(lake, contract, held.filter(pl.col("table_name") == name))
         yield from _rule_shares(lake, contract, judged, rule_share)
         yield from _books(lake, contract, judged)
@@ -194,7 +196,8 @@ def tell_settled(lake: Lake, notifications: Notifications, contracts: Sequence[C
     To be called when nothing that is made of the feed is stale (see `made_of`).
     """
     told = lake.scan(TOLD).select("id").collect()
-    lines = pl.concat([_settled(lake, contract) for contract in contracts]).join(told, on="id", how="anti")
+    now = lake.snapshot()
+    lines = pl.concat([_settled(now, contract) for contract in contracts]).join(told, on="id", how="anti")
     grain, messages = contracts[0].grain, 0
     for first, last in contiguous(lines["landing_window"], grain):
         part = lines.filter(pl.col("landing_window").is_between(first, last))

@@ -81,7 +81,7 @@ def healing_sensor(partitions: Partitions) -> dg.SensorDefinition:
         versions = digest([*((table.name, tables.version(table)) for table in WATCHED), by, *there])
         if versions == context.cursor:
             return dg.SensorResult(skip_reason="Nothing has changed.", cursor=versions)
-        survey = Survey(tables, engine.open(), rules.reject_threshold)
+        survey = Survey(tables.snapshot(), engine.open(), rules.reject_threshold)
         wanted = list(healing.wanted(survey, partitions, rules.serves))
         return _result(admit(wanted, asked_before(context.instance)), None if wanted else versions)
 

@@ -42,7 +42,7 @@ class Watch:
 
     def stale(self) -> Iterable[Request]:
         """What is stale in silver, gold and serving."""
-        survey = Survey(self.lake, self.engine, self.rules.reject_threshold)
+        survey = Survey(self.lake.snapshot(), self.engine, self.rules.reject_threshold)
         return healing.wanted(survey, self.partitions, self.rules.serves)
 
     def tell(self, notifications: Notifications, runs: Sequence[Asked]) -> int:

@@ -142,6 +142,11 @@ def markers(lake: Lake, contract: Contract, *, handle: DeltaTable | None = None)
     )
 
 
+def never_landed(lake: Lake, contract: Contract, judged: pl.DataFrame) -> bool:
+    """Whether there is nothing of a table, neither in bronze nor `judged`, its ledger."""
+    return judged.is_empty() and lake.open(bronze(contract)) is None
+
+
 def ingested(lake: Lake, contract: Contract, *, handle: DeltaTable | None = None) -> pl.DataFrame:
     """Which object versions bronze holds: `source`, `version`, `landed_at`; cheaper than `markers`.
 

@@ -62,6 +62,9 @@ class Survey:
         for contract in CONTRACTS.values():
             table = silver(contract)
             judged = counts.filter(pl.col("table_name") == table.name)
+            if ledger.never_landed(self.lake, contract, judged):
+                yield Stale(table, frozenset())
+                continue
             windows = (
                 self._objects(contract, judged)
                 | self._stored(contract, judged)
@@ -82,6 +85,10 @@ class Survey:
         )
         held = self.held()
         for answer in ANSWERS.values():
+            concerned = [answer.table.name, *(table_read(read).name for read in answer.inputs)]
+            if lineage.filter(pl.col("table_name").is_in(concerned)).is_empty() and not self.lake.open(answer.table):
+                yield Stale(answer.table, frozenset())  # nothing of what it reads was ever made
+                continue
             found, waiting = _stale_answer(answer, feeds, made_from, pending, held, self._lost(answer, feeds))
             yield found
             others_wait_for = pl.DataFrame({"window": sorted(found.windows | waiting)}, schema={"window": pl.String})

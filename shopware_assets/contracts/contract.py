@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Literal
 
 import narwhals as nw
@@ -233,7 +234,7 @@ class Contract:
             f"{name}_not_before_start", f"`{name}` is not before the lake's start.", nw.col(name) < nw.col("_start")
         )
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Changes with what the contract does, not with how it is described: by which of them a window was judged."""
         expressions = [repr(rule.breaks) for rule in self.rules] + [repr(d.value) for d in self.derived]

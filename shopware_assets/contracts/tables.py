@@ -1,5 +1,6 @@
 """What stands in the lake: the name, columns and layout of every table, as they follow from the contracts."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -54,6 +55,7 @@ def _partitions(contract: Contract) -> dict[str, nw.dtypes.DType]:
     return dict(zip(contract.partition_columns, (nw.Date(), nw.Int32()), strict=False))
 
 
+@functools.cache
 def bronze(contract: Contract) -> Table:
     """As received: every declared column as text, what was undeclared or unreadable, provenance and window."""
     columns = {
@@ -68,6 +70,7 @@ def bronze(contract: Contract) -> Table:
     return Table(f"bronze/{contract.name}", columns, contract.partition_columns, _event_grain(contract))
 
 
+@functools.cache
 def silver(contract: Contract) -> Table:
     """Judged and typed: one row a key."""
     typed = {column.name: column.type.dtype for column in contract.columns}
@@ -78,6 +81,7 @@ def silver(contract: Contract) -> Table:
     return Table(f"silver/{contract.name}", columns, partition_columns, _event_grain(contract))
 
 
+@functools.cache
 def rejected(contract: Contract) -> Table:
     """Set aside: the text as it came, with every rule that it broke."""
     columns = {

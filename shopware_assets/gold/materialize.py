@@ -75,8 +75,8 @@ class Gold:
 
     def _following(self, day: str, before: str | None) -> list[str]:
         """The days after one that was made, if what it leaves to the next has changed; they may stay as they are."""
-        following = [later(day, number) for number in range(1, _FOLLOWING + 1)]
-        following = [next for next in following if next <= self._newest() and (before is None or next < before)]
+        newest, following = self._newest(), [later(day, number) for number in range(1, _FOLLOWING + 1)]
+        following = [next for next in following if next <= newest and (before is None or next < before)]
         facts = ("window", "name", "at", "fingerprint")
         expected = self._facts(following[:1]).with_columns(made_from_name()).select(facts)
         recorded = ledger.read_lineage(self.lake, self.answer.table, ["made_from"], following[:1]).select(facts)

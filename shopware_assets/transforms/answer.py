@@ -4,6 +4,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import narwhals as nw
 
@@ -77,7 +78,7 @@ class Answer:
         if unknown := {*self.key, self.day or self.key[0]} - {measure.name for measure in self.measures}:
             raise ValueError(f"key or day of {self.name} names {unknown.pop()!r}, which is no column")
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Changes with what the answer means: its definitions, and the module that computes it."""
         code = inspect.getsource(inspect.getmodule(self.compute) or inspect)
@@ -88,7 +89,7 @@ class Answer:
         """Whether each day starts from the day before: then days are made in order."""
         return any(read.table == self.table.name for read in self.inputs)
 
-    @property
+    @cached_property
     def table(self) -> Table:
         columns = {measure.name: measure.type.dtype for measure in self.measures}
         if self.day is None:

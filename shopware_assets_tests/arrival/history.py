@@ -125,7 +125,7 @@ class Story:
 
     def stale(self) -> list[tuple[str, frozenset[str]]]:
         """What is to be made now: table and windows, parents first."""
-        survey = Survey(self.lake, self.engine, THRESHOLD)
+        survey = Survey(self.lake.snapshot(), self.engine, THRESHOLD)
         judged = list(survey.silver())
         return [(stale.table.name, stale.windows) for stale in (*judged, *survey.gold(judged)) if stale.windows]
 
