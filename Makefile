@@ -3,7 +3,8 @@
 UV_VERSION := 0.13.8
 UV := $(or $(shell command -v uv),.bootstrap/bin/uv)
 RUN := $(UV) run --no-sync
-PYTEST := $(RUN) pytest -n 3 --dist loadgroup
+# Several processes share the cores: Polars and deltalake need no threads of their own in each.
+PYTEST := POLARS_MAX_THREADS=1 TOKIO_WORKER_THREADS=1 $(RUN) pytest -n 3 --dist loadgroup
 
 .PHONY: help install dev test test-full lint bench pictures clean
 .DEFAULT_GOAL := help

@@ -50,7 +50,8 @@ def facts(
         given_up: The runs that were the last attempt at what is given up.
         unsettled: The assets that are still to be made somewhere.
     """
-    counts = ledger.read_ledger(lake)
+    now = lake.snapshot()
+    counts = ledger.read_ledger(now)
     yield from (
         Fact(
             f"given_up:{digest(run.assets)}:{run.missing}",
@@ -61,19 +62,19 @@ def facts(
         )
         for run in given_up
     )
-    held = ledger.held_windows(lake, threshold)
+    held = ledger.held_windows(now, threshold)
     for contract in CONTRACTS.values():
         name = silver(contract).name
         judged = counts.filter(pl.col("table_name") == name)
-        if ledger.never_landed(lake, contract, judged):
+        if ledger.never_landed(now, contract, judged):
             continue
-        yield from _held(lake, contract, held.filter(pl.col("table_name") == name))
-        yield from _rule_shares(lake, contract, judged, rule_share)
-        yield from _books(lake, contract, judged)
-        yield from _columns(lake, contract)
+        yield from _held(now, contract, held.filter(pl.col("table_name") == name))
+        yield from _rule_shares(now, contract, judged, rule_share)
+        yield from _books(lake, contract, judged)  # must see what others write meanwhile
+        yield from _columns(now, contract)
         yield from _emptied(judged, name)
-    yield from _emptied_answers(lake, counts, unsettled)
-    yield from _stockouts(lake, unsettled)
+    yield from _emptied_answers(now, counts, unsettled)
+    yield from _stockouts(now, unsettled)
 
 
 def _held(lake: Lake, contract: Contract, held: pl.DataFrame) -> Iterator[Fact]:

@@ -25,7 +25,7 @@ from shopware_assets_tests.end_to_end.shopware import Shopware
 from shopware_assets_tests.faults import processes
 
 ROWS = 4000
-LESS_THAN_DAGSTER_WRITES, LESS_THAN_BRONZE_IS = 200_000, 2_000_000
+LESS_THAN_DAGSTER_WRITES, LESS_THAN_BRONZE_IS = 200_000, 6_000_000
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Home:
             "restock_threshold": 4,
             "last_updated": 1748736939,
         }
-        rows = ({"inventory_id": n, **stock, "note": os.urandom(500).hex()} for n in range(ROWS))
+        rows = ({"inventory_id": n, **stock, "note": os.urandom(1500).hex()} for n in range(ROWS))
         Shopware(self.folder).drop("inventory/2025-06-01-00.jsonl", "\n".join(map(json.dumps, rows)).encode())
 
     def settle(self, first: Callable[[], None] = processes._nothing) -> tuple[int, str]:

@@ -104,19 +104,23 @@ LONG: dict[str, dict[str, Any]] = {feed: {"days": 8, "rows": 600, "duplicates": 
 MESSY = {"dirty": 0.06, "late": 0.03, "duplicates": 0.04}
 
 
+def _long(asked: dict[str, Any]) -> Any:
+    return pytest.param(asked, marks=pytest.mark.long)
+
+
 @pytest.mark.parametrize("feed", FEEDS)
 @pytest.mark.parametrize(
     "asked",
     [
         {},
         MESSY,
-        MESSY | {"seed": 2, "start": date(2025, 1, 1)},
+        _long(MESSY | {"seed": 2, "start": date(2025, 1, 1)}),
         MESSY | {"seed": 3, "days": 1, "rows": 400},
-        MESSY | {"seed": 4, "days": 12, "rows": 240},
+        _long(MESSY | {"seed": 4, "days": 12, "rows": 240}),
         {"seed": 5, "dirty": 0.5, "late": 0.4, "duplicates": 0.9, "days": 2},
         {"seed": 6, "duplicates": 1.0, "rows": 1000},
         {"seed": 7, "dirty": 0.02},
-        {"seed": 8, "dirty": 0.4, "late": 0.3, "duplicates": 0.8, "days": 100, "rows": 7},
+        _long({"seed": 8, "dirty": 0.4, "late": 0.3, "duplicates": 0.8, "days": 100, "rows": 7}),
         {"seed": 12, "dirty": 0.4, "late": 0.3, "duplicates": 0.8, "days": 10, "rows": 300},
     ],
     ids=str,
