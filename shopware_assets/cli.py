@@ -168,9 +168,9 @@ def archive(
     with _world() as (settings, resources):
         lake, landing = _lake(resources), _landing(settings, resources)
         before = datetime.now(UTC) - timedelta(hours=settings.archive_after_hours if hours is None else hours)
-        for contract in CONTRACTS.values():
-            if moved := sum(1 for _ in archive_objects(lake, landing, contract, before)):
-                _say(f"{contract.prefix}: {moved:,} objects moved to archive/.")
+        for prefix, moved in archive_objects(lake, landing, before):
+            if moved:
+                _say(f"{prefix}: {moved:,} objects moved to archive/.")
 
 
 @app.command()

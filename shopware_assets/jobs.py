@@ -100,9 +100,8 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
         context: dg.OpExecutionContext, lake: LakeResource, landing: LandingResource, rules: RulesResource
     ) -> None:
         before = datetime.now(UTC) - timedelta(hours=rules.archive_after_hours)
-        for contract in CONTRACTS.values():
-            moved = sum(1 for _ in archive_objects(lake.open(), landing.open(), contract, before))
-            context.log.info(f"{contract.name}: {moved} objects")
+        for prefix, moved in archive_objects(lake.open(), landing.open(), before):
+            context.log.info(f"{prefix}: {moved} objects")
 
     @dg.job(description="Merge small files and delete those that no version of the last days needs.")
     def compact() -> None:

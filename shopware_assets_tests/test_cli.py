@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from shopware_assets import settle as settling
 from shopware_assets.bronze import ingest
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.tables import silver
+from shopware_assets.definitions import build_defs
 from shopware_assets_tests.end_to_end.shopware import Shopware
 
 ORDERS = """order_id,user_id,status,created_at,returned_at,shipped_at,delivered_at,num_of_item
@@ -762,6 +764,35 @@ def test_files_land_whole_and_under_their_names(shopware: Shopware, tmp_path: Pa
     file.write_bytes(b"x\r\n\0\xff")
     assert shopware("land", "/shop/orders/2025/", file).stdout == "shop/orders/2025/odd näme +%41.csv  5 bytes\n"
     assert (shopware.home / "landing/shop/orders/2025/odd näme +%41.csv").read_bytes() == file.read_bytes()
+
+
+def test_what_is_in_bronze_moves_to_the_archive_and_comes_back(shopware_of_orders: Shopware) -> None:
+    shopware, key = shopware_of_orders, f"shop/orders/{FILE}"
+    body = (shopware.home / "landing" / key).read_bytes()
+    shopware.drop("shop/orders/not read yet.csv", ORDERS.encode())
+    ledger = shopware.json("ledger")
+    assert shopware("archive").stdout == "", "it landed less than a day ago"
+    assert shopware("archive", "--hours", "0").stdout == "shop/orders: 1 objects moved to archive/.\n"
+    assert [path.name for path in (shopware.home / "landing/shop/orders").iterdir()] == ["not read yet.csv"]
+    assert (shopware.home / "landing/archive" / key).read_bytes() == body
+    assert shopware("archive", "--hours", "0").stdout == ""
+    assert shopware.json("ledger") == ledger
+    (shopware.home / "landing/shop/orders/not read yet.csv").unlink()
+    assert shopware("land", "--from-archive", key).stdout == f"{key} is back in landing.\n"
+    assert (shopware.home / "landing" / key).read_bytes() == body
+    shopware("settle")
+    assert shopware.json("ledger") == ledger, "it is known"
+    says = shopware("land", "--from-archive", "shop/orders/never was.csv", code=2).stderr
+    assert says == "There is no shop/orders/never was.csv in the archive.\n"
+
+
+def test_the_job_archives_what_landed_a_day_ago(shopware: Shopware) -> None:
+    shopware.drop(f"shop/orders/{FILE}", ORDERS.encode(), datetime.now(UTC) - timedelta(hours=25))
+    shopware.drop("shop/orders/of today.csv", ORDERS.encode())
+    shopware("settle")
+    assert build_defs(Settings(home=shopware.home)).resolve_job_def("archive").execute_in_process().success
+    assert [path.name for path in (shopware.home / "landing/shop/orders").iterdir()] == ["of today.csv"]
+    assert (shopware.home / "landing/archive/shop/orders" / FILE).read_bytes() == ORDERS.encode()
 
 
 def test_two_homes_never_touch_each_other(settled: Shopware, shopware: Shopware) -> None:

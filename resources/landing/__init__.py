@@ -9,7 +9,17 @@ from resources.landing.objects import ARCHIVE, Fetched, Gone, Landed, Landing, U
 from resources.landing.s3 import S3Landing
 from resources.settings import Misconfigured
 
-__all__ = ["ARCHIVE", "Fetched", "FolderLanding", "Gone", "Landed", "Landing", "S3Landing", "Unreachable", "open_landing"]
+__all__ = [
+    "ARCHIVE",
+    "Fetched",
+    "FolderLanding",
+    "Gone",
+    "Landed",
+    "Landing",
+    "S3Landing",
+    "Unreachable",
+    "open_landing",
+]
 
 
 def open_landing(url: str, encryption: str = "", kms_key: str = "") -> Landing:

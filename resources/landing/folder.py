@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from resources.landing.objects import ARCHIVE, CHUNK, EPOCH, OLDER, PAGE, Fetched, Gone, Landed, Unreachable, after_epoch
+from resources.landing.objects import (
+    ARCHIVE,
+    CHUNK,
+    EPOCH,
+    OLDER,
+    PAGE,
+    Fetched,
+    Gone,
+    Landed,
+    Unreachable,
+    after_epoch,
+)
 from resources.settings import Misconfigured
 
 _TAKEN = "archive/.taken"  # files on their way out

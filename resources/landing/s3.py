@@ -15,7 +15,18 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from resources.landing.objects import ARCHIVE, CHUNK, EPOCH, OLDER, PAGE, Fetched, Gone, Landed, Unreachable, after_epoch
+from resources.landing.objects import (
+    ARCHIVE,
+    CHUNK,
+    EPOCH,
+    OLDER,
+    PAGE,
+    Fetched,
+    Gone,
+    Landed,
+    Unreachable,
+    after_epoch,
+)
 from resources.settings import Misconfigured, endpoint_setting
 
 LANDED_AT = "shopware-landed-at"
@@ -196,7 +207,8 @@ class S3Landing:
         copy = self._s3.head_object(Bucket=self._bucket, Key=target)
         if copy["ContentLength"] == head["ContentLength"] and copy["ETag"] == head["ETag"]:
             return
-        if copy["ContentLength"] != head["ContentLength"] or len({self._digest(source, head), self._digest(target, copy)}) > 1:
+        is_as_long = copy["ContentLength"] == head["ContentLength"]
+        if not is_as_long or self._digest(source, head) != self._digest(target, copy):
             raise Unreachable(f"its copy {target} is not the same")
 
     def _digest(self, key: str, head: Any) -> str:

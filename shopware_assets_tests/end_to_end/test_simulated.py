@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from shopware_assets_tests import expected_stock
 from shopware_assets_tests.end_to_end.shopware import Shopware
 from shopware_assets_tests.expected import connect, inventory_current, kpis_sql
 from shopware_assets_tests.simulator import reader
@@ -19,7 +20,8 @@ from simulator import Account, Drop, simulate
 MESSY: dict[str, Any] = {"seed": 7, "dirty": 0.08, "late": 0.01, "duplicates": 0.04}
 ASKED: dict[str, dict[str, Any]] = {
     "shop": {"start": date(2025, 6, 1), "days": 2, "rows": 250},
-    "inventory": {"start": date(2025, 6, 1), "days": 1, "rows": 150},
+    "inventory": {"start": date(2025, 6, 1), "days": 4, "rows": 300},
+    "pos": {"start": date(2025, 6, 1), "days": 4, "rows": 60},
 }
 
 
@@ -31,7 +33,7 @@ def shopware(tmp_path: Path) -> Shopware:
 
 @pytest.fixture(scope="module")
 def delivered() -> dict[str, tuple[list[Drop], Account]]:
-    """The files of both feeds in the order of their landing, and what they hold."""
+    """The files of the feeds in the order of their landing, and what they hold."""
     found = {}
     for feed, asked in ASKED.items():
         drops, account = simulate(feed, **asked, **MESSY)
@@ -78,13 +80,47 @@ def assert_answers(shopware: Shopware, verdicts: dict[str, reader.Verdict]) -> N
     """Gold is what separate SQL makes of the rows that a separate reader accepts."""
     db = connect()
     for table in ("orders", "order_items", "products"):
-        columns = (*reader.REQUIRED[table], *reader.OPTIONAL[table])
-        rows = [[_text(row.values.get(column)) for column in columns] for row in verdicts[table].accepted]
-        db.register(table, pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row"))
+        db.register(table, accepted(verdicts, table))
     for name, key in {"order_kpis_daily": ["order_date"], "category_kpis_daily": ["category", "order_date"]}.items():
-        expected = db.sql(kpis_sql()[name]).pl()
-        made = shopware.table(f"gold/{name}").select(expected.columns).sort(key)
-        assert_frame_equal(made, expected, check_dtypes=False, rel_tol=1e-15, abs_tol=0)
+        assert_figures(shopware, name, db.sql(kpis_sql()[name]).pl(), key)
+
+
+def assert_stock_and_sales(shopware: Shopware, verdicts: dict[str, reader.Verdict]) -> None:
+    """The same for what stores sell and warehouses hold."""
+    db = connect()
+    for table in ("inventory", "pos_sales", "stores"):
+        db.register(table, accepted(verdicts, table))
+    db.execute(expected_stock.VIEWS)
+    db.execute(f"create table by_product as {expected_stock.sales('product_id')}")
+    day, pair = "timestamp_date", ["product_id", "warehouse_id"]
+    for name, sql, key in (
+        (
+            "sales_daily",
+            expected_stock.sales("region", "store_id", "product_id"),
+            ["region", "store_id", "product_id", day],
+        ),
+        ("sales_by_region_daily", expected_stock.sales("region"), ["region", day]),
+        ("sales_by_product_daily", expected_stock.sales("product_id"), ["product_id", day]),
+        ("inventory_daily", expected_stock.STOCK_DAYS, [*pair, "date"]),
+        ("stockouts", expected_stock.SHORTAGES, [*pair, "started_at"]),
+        ("product_performance_daily", expected_stock.PERFORMANCE, ["product_id", "days", "date"]),
+    ):
+        expected = db.sql(sql).pl()
+        assert expected.height > 3, "the control: there is something to compare"
+        assert_figures(shopware, name, expected, key)
+
+
+def assert_figures(shopware: Shopware, name: str, expected: pl.DataFrame, key: list[str]) -> None:
+    made = shopware.table(f"gold/{name}").select(expected.columns)
+    made = made.with_columns(pl.col(pl.Datetime).dt.replace_time_zone(None)).sort(key)
+    assert_frame_equal(made, expected, check_dtypes=False, rel_tol=1e-9, abs_tol=0)
+
+
+def accepted(verdicts: dict[str, reader.Verdict], table: str) -> pl.DataFrame:
+    """Every column as text."""
+    columns = (*reader.REQUIRED[table], *reader.OPTIONAL[table])
+    rows = [[_text(row.values.get(column)) for column in columns] for row in verdicts[table].accepted]
+    return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String), orient="row")
 
 
 def _text(value: object) -> str | None:
@@ -110,7 +146,9 @@ def test_landed_at_once(shopware: Shopware, delivered: dict[str, tuple[list[Drop
             "superseded": account.superseded,
         }, table
         assert_rules(shopware, table, account)
-    assert_answers(shopware, reader.judge(reader.newest(drops(delivered))))
+    verdicts = reader.judge(reader.newest(drops(delivered)))
+    assert_answers(shopware, verdicts)
+    assert_stock_and_sales(shopware, verdicts)
 
     files = [as_lines(drop, tmp_path) for drop in reader.newest(delivered["inventory"][0])]
     expected = inventory_current(connect(), files).pl()

@@ -1,9 +1,10 @@
-"""Archiving: what is in bronze moves, what arrives meanwhile stays; killed at any moment, nothing is lost or doubled."""
+"""Archiving: what is in bronze moves, what arrives meanwhile stays; whatever kills it, nothing is lost or doubled."""
 
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from botocore.client import BaseClient
 from deploy.stand_ins import S3, client
 from resources.engine_polars import PolarsEngine
 from resources.lake import Lake
-from resources.landing import Landed, Landing, folder, open_landing
+from resources.landing import Landed, Landing, S3Landing, Unreachable, folder, open_landing
 from resources.landing.folder import FolderLanding
 from resources.settings import Misconfigured
 from shopware_assets.bronze.ingest import ingest
@@ -24,7 +25,7 @@ from shopware_assets.contracts import CONTRACTS
 from shopware_assets_tests.faults import processes
 from shopware_assets_tests.scenario import START
 
-KEYS = [f"inventory/2025-06-01-0{hour}/ü {hour}.jsonl" for hour in range(3)]
+KEYS = [f"inventory/2025-06-01-0{hour}/ü {hour}.jsonl" for hour in range(2)]
 FIRST = {key: f"first {key}".encode() for key in KEYS}
 BETWEEN, LAST = b"between", b"the last"
 
@@ -244,7 +245,19 @@ def killed(there: Place, step: int, ahead: int | None, patch: pytest.MonkeyPatch
     return [line for line in wrong if "/.probe-" not in line], bool(meanwhile.happened)
 
 
-@pytest.mark.parametrize("ahead", [None, -1, 0, 1, 2, 3])
+AHEAD = (None, -1, 0, 1, 2, 3)
+IN_SHORT = {("folder", ahead) for ahead in AHEAD} | {("s3", 1)}  # the rest takes long
+
+
+@pytest.mark.parametrize(
+    ("place", "ahead"),
+    [
+        pytest.param(kind, ahead, marks=[] if (kind, ahead) in IN_SHORT else [pytest.mark.long])
+        for kind in ("folder", "s3")
+        for ahead in AHEAD
+    ],
+    indirect=["place"],
+)
 def test_killed_at_any_step_it_goes_on(
     place: Callable[[], Place], ahead: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,17 +269,42 @@ def test_killed_at_any_step_it_goes_on(
     assert 5 < step < 100
 
 
-def test_a_store_that_deletes_whatever_is_there_is_refused(
-    seaweedfs: S3, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_at_once_move_each_object_once(place: Callable[[], Place]) -> None:
+    there = place()
+    objects, others = there.ingested(), open_landing(there.landing.root)
+    with ThreadPoolExecutor(2) as pool:
+        moved = [*pool.map(lambda landing: list(landing.archive(objects)), (there.landing, others))]
+    assert there.bodies() == {f"archive/{landed.key}": FIRST[landed.key] for landed in objects}
+    assert {*moved[0], *moved[1]} == {*objects}
+
+
+def test_what_was_copied_wrongly_stays(place: Callable[[], Place], monkeypatch: pytest.MonkeyPatch) -> None:
+    there = place()
+    objects = there.ingested()
+
+    def torn(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[::-1])
+        os.utime(target, ns=(source.stat().st_mtime_ns,) * 2)
+
+    def torn_on_s3(self: S3Landing, _: str, target: str, *more: object) -> None:
+        self._s3.put_object(Bucket=self._bucket, Key=target, Body=b"x" * objects[0].size)
+
+    monkeypatch.setattr(folder.shutil, "copy2", torn)
+    monkeypatch.setattr(S3Landing, "_copy", torn_on_s3)
+    with suppress(Unreachable):
+        assert list(there.landing.archive(objects)) == []
+    assert {key: body for key, body in there.bodies().items() if key in FIRST} == FIRST
+
+
+def test_a_store_that_deletes_whatever_is_there_is_refused(seaweedfs: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", seaweedfs.endpoint)
     there = Bucket(open_landing(f"s3://{seaweedfs.fresh_bucket()}/in"), seaweedfs.endpoint)
     call = BaseClient._make_api_call
-    monkeypatch.setattr(
-        BaseClient,
-        "_make_api_call",
-        lambda self, name, how: call(self, name, {k: v for k, v in how.items() if (name, k) != ("DeleteObject", "IfMatch")}),
-    )
+
+    def careless(self: BaseClient, name: str, how: dict[str, Any]) -> Any:
+        return call(self, name, {key: how[key] for key in how if (name, key) != ("DeleteObject", "IfMatch")})
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", careless)
     with pytest.raises(Misconfigured, match="deletes an object although it has changed"):
         list(there.landing.archive(there.ingested()))
     assert there.bodies() == FIRST
