@@ -1,9 +1,9 @@
 """Our speed and memory beside Spark's, DuckDB's and the floor's: `make bench`.
 
 Belongs here: running contenders side by side, measuring their whole process trees, checking their counts, writing
-results.md. What a contender does is its own affair: it is a script beside this one, `<name>_inventory.py DATA OUT`,
-that prints its counts as JSON. A section of the results is a function that returns Markdown, named in SECTIONS.
-Linux only.
+results.md. What a contender does is its own affair: it is a script beside this one (see CONTENDERS), called with DATA
+and OUT, that prints its counts as JSON. What the works are is said in `generate_*.py`. A section of the results is a
+function that returns Markdown, named in SECTIONS. Linux only.
 """
 
 import ctypes
@@ -21,20 +21,24 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from generate import DATA, ROWS_PER_DAY, dataset, readable_copy
+from generate import DATA, ROWS, Work, dataset, readable_copy
+from generate_inventory import INVENTORY
+from generate_pos_sales import POS_SALES
 
 RESULTS = Path(__file__).with_name("results.md")
 CONTENDERS = {
-    "ours": "ours: landing to committed bronze, silver, rejected, ledger",
-    "duckdb": "DuckDB by hand, to Parquet",
-    "pyspark": "PySpark local[2] by hand, to Parquet",
-    "floor": "floor: Polars, clean lines to Parquet, nothing judged",
+    "ours": ("ours.py {table}", "ours: landing to committed bronze, silver, rejected, ledger"),
+    "duckdb": ("duckdb_{table}.py", "DuckDB by hand, to Parquet"),
+    "pyspark": ("pyspark_{table}.py", "PySpark local[2] by hand, to Parquet"),
+    "floor": ("floor.py {table}", "floor: Polars, clean lines to Parquet, nothing judged"),
 }
+"""The script of each, with its first words, for the work on a table; and what the results call it."""
 BECOME_SUBREAPER = 36  # prctl: what outlives its parent becomes our child, to be waited for and its time counted
 
 
@@ -125,20 +129,20 @@ def _memory(pid: int) -> tuple[int, int]:
     return sizes.get("VmRSS", 0), sizes.get("VmHWM", 0)
 
 
-def contend(options: Options) -> dict[str, list[Measurement]]:
+def contend(work: Work, options: Options) -> dict[str, list[Measurement]]:
     """The runs of each contender, in turn, each with an empty folder to write to. ValueError on a wrong count."""
-    folder = dataset(options.rows)
+    folder = dataset(work, options.rows)
     expected = json.loads((folder / "expected.json").read_text())
     floor_expected = {"read": expected["read"] - expected["rules"]["record_readable"]}
     runs: dict[str, list[Measurement]] = {name: [] for name in options.only}
     for _ in range(options.runs):
         for name in options.only:
-            data = readable_copy(folder) if name == "floor" else folder / "landing"
+            data = readable_copy(work, folder) if name == "floor" else folder / "landing"
             out = DATA / "out"
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
-            script = Path(__file__).with_name(f"{name}_inventory.py")
-            run = measure([sys.executable, str(script), str(data), str(out)])
+            script, *words = CONTENDERS[name][0].format(table=work.table).split()
+            run = measure([sys.executable, str(Path(__file__).with_name(script)), *words, str(data), str(out)])
             counts, right = json.loads(run.printed), floor_expected if name == "floor" else expected
             if counts != right:
                 raise ValueError(f"{name} counts {counts}, but the files hold {right}")
@@ -148,9 +152,9 @@ def contend(options: Options) -> dict[str, list[Measurement]]:
     return runs
 
 
-def inventory(options: Options) -> str:
-    """Five million inventory rows, side by side."""
-    runs = contend(options)
+def side_by_side(work: Work, options: Options) -> str:
+    """The contenders' runs of a work, and what each took of ours and of the floor's time."""
+    runs = contend(work, options)
     wall = {name: statistics.median(run.wall for run in of) for name, of in runs.items()}
 
     def ratio(name: str, to: str) -> str:
@@ -158,7 +162,7 @@ def inventory(options: Options) -> str:
 
     rows = [
         (
-            CONTENDERS[name],
+            CONTENDERS[name][1],
             f"{wall[name]:.1f}",
             f"{min(run.wall for run in of):.1f} to {max(run.wall for run in of):.1f}",
             f"{statistics.median(run.cpu for run in of):.1f}",
@@ -175,7 +179,7 @@ def inventory(options: Options) -> str:
 
 def memory(options: Options) -> str:
     """Ours alone on ten times the rows: memory must not grow with them."""
-    return inventory(Options(rows=10 * options.rows, runs=1, only=["ours"]))
+    return side_by_side(INVENTORY, Options(rows=10 * options.rows, runs=1, only=["ours"]))
 
 
 def history(options: Options) -> str:
@@ -200,7 +204,12 @@ def history(options: Options) -> str:
     return table(("", "measured", "target"), rows)
 
 
-SECTIONS: dict[str, Callable[[Options], str]] = {"Inventory": inventory, "Memory": memory, "History": history}
+SECTIONS: dict[str, Callable[[Options], str]] = {
+    "Inventory": partial(side_by_side, INVENTORY),
+    "Point of sale": partial(side_by_side, POS_SALES),
+    "Memory": memory,
+    "History": history,
+}
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -229,7 +238,7 @@ def publish(title: str, body: str) -> None:
 
 def main(
     sections: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(SECTIONS)}; all if none.")] = None,
-    rows: int = ROWS_PER_DAY,
+    rows: int = ROWS,
     runs: int = 5,
     only: Annotated[list[str] | None, typer.Option(help="A contender; then results.md stays as it is.")] = None,
 ) -> None:

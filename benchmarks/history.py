@@ -11,25 +11,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
+from ours import ENGINE, START, to_bronze, to_silver
 
-from resources.engine_polars import PolarsEngine
 from resources.lake import Lake
 from resources.landing import FolderLanding
-from shopware_assets import ledger
-from shopware_assets.bronze.ingest import Known, ingest, new_objects
 from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.contract import Contract
 from shopware_assets.gold.materialize import Gold
-from shopware_assets.silver.materialize import Silver
-from shopware_assets.transforms import ANSWERS, days_read
+from shopware_assets.transforms import ANSWERS
 from simulator import simulate
-
-START = datetime(2025, 1, 1, tzinfo=UTC)
-ENGINE = PolarsEngine()
 
 
 def _land(landing: FolderLanding, days: int, rows: int) -> None:
@@ -38,24 +31,13 @@ def _land(landing: FolderLanding, days: int, rows: int) -> None:
         landing.put(drop.key, drop.body, drop.landed_at)
 
 
-def _ingest(lake: Lake, landing: FolderLanding, contract: Contract) -> set[str]:
-    known = Known(ledger.ingested(lake, contract))
-    objects = [landed for page, _ in new_objects(landing, known, contract) for landed in page]
-    return ingest(lake, landing, contract, objects, engine=ENGINE, start=START).windows
-
-
 def gold_day(days: str, rows: str) -> dict[str, float]:
     """One day of order_kpis_daily and category_kpis_daily, in the middle of so many days of history: seconds."""
     with tempfile.TemporaryDirectory() as home:
         lake, landing = Lake(f"{home}/lake"), FolderLanding(f"{home}/landing")
         _land(landing, int(days), int(rows))
         for name in ("products", "orders", "order_items"):
-            contract = CONTRACTS[name]
-            windows = _ingest(lake, landing, contract)
-            silver = Silver(lake, contract, ENGINE, START, days_read(name))
-            grain = contract.grain if contract.event_time else None
-            for _ in silver.materialize([grain.parse(w) for w in sorted(windows)] if grain else [None]):
-                pass
+            to_silver(lake, CONTRACTS[name], to_bronze(lake, landing, CONTRACTS[name]))
         day = f"{START + timedelta(days=int(days) - 10):%Y-%m-%d}"
         answers = [ANSWERS["order_kpis_daily"], ANSWERS["category_kpis_daily"]]
         seconds = []
@@ -83,7 +65,7 @@ def landed_objects(objects: str) -> dict[str, float]:
             "last_updated": at.timestamp(),
         }
         landing.put(f"inventory/{number % 500}/{number}.jsonl", json.dumps(row).encode())
-    _ingest(lake, landing, contract)
+    to_bronze(lake, landing, contract)
     (home / "done").touch()
     return {}
 

@@ -78,5 +78,5 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Faults first: they wait more than they work."""
-    items.sort(key=lambda item: "/faults/" not in item.nodeid)
+    """The longest first, then faults, which wait more than they work."""
+    items.sort(key=lambda item: (not item.get_closest_marker("timeout"), "/faults/" not in item.nodeid))
