@@ -216,6 +216,7 @@ def test_what_has_ended_and_is_still_missing_is_asked_for_again(world: World, st
     assert world.asked("landing_shop") == [(SHOP, ("2025-06-01", "2025-06-01"), 1)]
 
 
+@pytest.mark.long
 def test_what_is_still_missing_after_three_runs_that_succeeded_is_given_up(world: World) -> None:
     world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
     for request in world.tick("landing_shop").run_requests:
@@ -463,6 +464,7 @@ def test_it_looks_again_when_the_rules_have_changed(held: World, monkeypatch: py
     assert held.asked("healing") == [(["silver/orders", "silver/orders_rejected"], ("2025-06-01", "2025-06-01"), 1)]
 
 
+@pytest.mark.long
 def test_a_refund_from_before_the_start_stops_nothing(world: World) -> None:
     """It is kept, with a warning; only gold has no such day."""
     lines = "a,2025-06-01-0,u,p,returned,2025-06-01T10:00:00,,,2024-12-20T10:00:00,5\n"
@@ -581,6 +583,7 @@ def test_an_emptied_table_is_told_of_and_again_only_when_it_had_rows_meanwhile(g
     assert "table_emptied" in told(good)
 
 
+@pytest.mark.long
 def test_lines_that_wait_for_their_orders_are_no_emptied_table(world: World) -> None:
     world.drop("shop/order_items/2025-06-03.csv", f"{ITEM}a,o,u,p,shipped,2025-06-03T10:00:00,,,,5\n".encode())
     world.settle()
@@ -677,6 +680,7 @@ def test_nothing_is_called_settled_while_something_is_to_be_done(world: World) -
     assert "settled" in told(world)
 
 
+@pytest.mark.long
 def test_a_feed_is_settled_although_another_is_not(world: World) -> None:
     world.drop("inventory/2025-06-01-10.json", b"")
     world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))

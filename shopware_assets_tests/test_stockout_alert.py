@@ -41,6 +41,7 @@ def test_a_stockout_that_has_begun_is_told_under_one_name(story: Story) -> None:
     assert other.id != first.id, "another one"
 
 
+@pytest.mark.long
 def test_a_day_later_it_is_no_news(story: Story) -> None:
     assert len(told(story, "01T09", stock("2", "01T08", "0", "2"))) == 1
     assert len(told(story, "02T09", stock("1", "02T08"))) == 1

@@ -124,6 +124,7 @@ def test_it_stops_as_a_whole_while_it_starts(brood, home: Path) -> None:
     assert not brood.pids()
 
 
+@pytest.mark.long
 def test_a_part_that_ends_is_named_with_its_last_lines_and_ends_the_rest(brood, home: Path) -> None:
     process = start(brood, home, TICKING, DYING)
     said, _ = process.communicate(timeout=60)

@@ -104,7 +104,13 @@ def peaks(kind, *megabytes, part_bytes=4 << 20):
 
 @pytest.mark.parametrize(
     ("kind", "small", "large"),
-    [("lines", 30, 160), ("array", 15, 45), ("table", 5, 10), ("bomb", 100, 300), ("blank", 8, 24)],
+    [
+        ("lines", 30, 160),
+        ("array", 15, 45),
+        ("bomb", 100, 300),
+        pytest.param("table", 5, 10, marks=pytest.mark.long),
+        pytest.param("blank", 8, 24, marks=pytest.mark.long),
+    ],
 )
 def test_memory_does_not_grow_with_the_object(kind, small, large):
     before, after = peaks(kind, small, large)
