@@ -1,53 +1,69 @@
-"""What grows with history and what must not: a gold day, a sensor's tick.
+"""What grows with history and what must not: a gold day, a sensor's tick; and how fast landing becomes archive.
 
 Each function is run by `bench.py` in a process of its own, `python benchmarks/history.py NAME ARGS`, and prints JSON:
 seconds, and peak memory in bytes where it matters.
 """
 
 import json
+import os
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import date, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 from ours import ENGINE, START, to_bronze, to_silver
 
+from deploy import stand_ins
 from resources.lake import Lake
-from resources.landing import FolderLanding
+from resources.landing import FolderLanding, S3Landing
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.gold.materialize import Gold
+from shopware_assets.report import tables as lake_tables
 from shopware_assets.transforms import ANSWERS
 from simulator import simulate
 
+GOLD = {
+    "shop": (("shop",), ("order_kpis_daily", "category_kpis_daily")),
+    "stock": (("pos", "inventory"), ("sales_by_product_daily", "inventory_daily", "product_performance_daily")),
+}
+"""Answers that are made together, with the feeds that they are made from; stock goes on from the day before."""
 
-def _land(landing: FolderLanding, days: int, rows: int) -> None:
-    drops, _ = simulate("shop", start=date(2025, 1, 1), days=days, rows=rows, seed=1, late=0.01)
-    for drop in drops:
-        landing.put(drop.key, drop.body, drop.landed_at)
 
-
-def gold_day(days: str, rows: str) -> dict[str, float]:
-    """One day of order_kpis_daily and category_kpis_daily, in the middle of so many days of history: seconds."""
+def gold_day(what: str, days: str, rows: str) -> dict[str, float]:
+    """One day of some answers, ten days before the end of so many days of history: seconds."""
+    feeds, names = GOLD[what]
     with tempfile.TemporaryDirectory() as home:
         lake, landing = Lake(f"{home}/lake"), FolderLanding(f"{home}/landing")
-        _land(landing, int(days), int(rows))
-        for name in ("products", "orders", "order_items"):
-            to_silver(lake, CONTRACTS[name], to_bronze(lake, landing, CONTRACTS[name]))
-        day = f"{START + timedelta(days=int(days) - 10):%Y-%m-%d}"
-        answers = [ANSWERS["order_kpis_daily"], ANSWERS["category_kpis_daily"]]
+        for feed in feeds:
+            drops, _ = simulate(feed, start=START.date(), days=int(days), rows=int(rows), seed=1, late=0.01)
+            for drop in drops:
+                landing.put(drop.key, drop.body, drop.landed_at)
+        for contract in CONTRACTS.values():
+            if contract.feed in feeds:
+                to_silver(lake, contract, to_bronze(lake, landing, contract))
+        answers = [Gold(lake, ANSWERS[name], ENGINE, threshold=1) for name in names]
+        every = [f"{START + timedelta(days=number):%Y-%m-%d}" for number in range(int(days))]
+        for answer in answers:
+            _made(answer, every)
+        for table in lake_tables():
+            lake.compact(table, timedelta(days=7))  # as every night
         seconds = []
         for _ in range(9):
             begun = time.perf_counter()
             for answer in answers:
-                made = pl.concat(Gold(lake, answer, ENGINE, threshold=1).materialize([day]))
-                assert made["rows"].sum() > 0
+                assert _made(answer, every[-10:-9]) > 0
             seconds.append(time.perf_counter() - begun)
         return {"seconds": statistics.median(seconds)}
+
+
+def _made(answer: Gold, days: list[str]) -> int:
+    return int(pl.concat(answer.materialize(days))["rows"].sum())
 
 
 def landed_objects(objects: str) -> dict[str, float]:
@@ -86,10 +102,39 @@ def tick(objects: str) -> dict[str, float]:
     return {"seconds": time.perf_counter() - begun, "peak": peak}
 
 
+def workbooks(sample: str) -> dict[str, float]:
+    """The real sample of the grocery, two workbooks of 15 sheets, from landing to gold by `shopware settle`: seconds.
+
+    `sample` is its folder.
+    """
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["SHOPWARE_HOME"] = home
+        shopware = str(Path(sys.executable).with_name("shopware"))
+        for table in ("products", "orders", "order_items"):
+            files = map(str, Path(sample).glob(f"{table}[._][!i]*"))
+            subprocess.run([shopware, "land", f"grocery/{table}", *files], check=True, stdout=subprocess.DEVNULL)
+        begun = time.perf_counter()
+        subprocess.run([shopware, "settle"], check=True, stdout=subprocess.DEVNULL)
+        return {"seconds": time.perf_counter() - begun}
+
+
+def archived(objects: str) -> dict[str, float]:
+    """So many objects of SeaweedFS move into the archive: seconds."""
+    with tempfile.TemporaryDirectory() as home, stand_ins.seaweedfs(Path(home)) as server:
+        os.environ |= server.settings
+        landing = S3Landing(f"s3://{server.fresh_bucket()}/landing")
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda number: landing.put(f"inventory/{number}.jsonl", b"x" * 2000), range(int(objects))))
+        begun = time.perf_counter()
+        moved = sum(1 for page in landing.pages("inventory") for _ in landing.archive(page))
+        assert moved == int(objects)
+        return {"seconds": time.perf_counter() - begun}
+
+
 def _home_of(objects: str) -> Path:
     return Path(__file__).with_name("data") / f"tick-{objects}"
 
 
 if __name__ == "__main__":
-    what = {work.__name__: work for work in (gold_day, landed_objects, tick)}
+    what = {work.__name__: work for work in (gold_day, landed_objects, tick, workbooks, archived)}
     print(json.dumps(what[sys.argv[1]](*sys.argv[2:])))

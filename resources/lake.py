@@ -291,7 +291,7 @@ class Lake:
                 raise Overtaken(f"Another run changed {table.name} at the same time.")
 
     def compact(self, table: Table, keep: timedelta) -> dict[str, int]:
-        """Merges small files, and deletes those that no version of the last `keep` needs.
+        """Merges small files, deletes those that no version of the last `keep` needs, and writes a checkpoint.
 
         Rows stay as they are: whoever reads or writes meanwhile is not disturbed.
 
@@ -305,6 +305,7 @@ class Lake:
         properties = CommitProperties(custom_metadata=facts, max_commit_retries=_RETRIES)
         merged = handle.optimize.compact(commit_properties=properties, writer_properties=_AT_REST)
         deleted = handle.vacuum(retention_hours=int(keep / timedelta(hours=1)), dry_run=False)
+        handle.create_checkpoint()  # whoever opens the table then reads one list of files, not every commit
         return {
             "merged": merged["numFilesRemoved"],
             "made": merged["numFilesAdded"],

@@ -1,8 +1,9 @@
 """Materializing gold: each day computed from the windows and days that feed it, and replaced whole."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cached_property
 
 import narwhals as nw
 import polars as pl
@@ -43,19 +44,26 @@ class Gold:
             Overtaken: Other runs kept replacing the same days.
         """
         yield pl.DataFrame(schema={"window": pl.String, "rows": pl.Int64})
-        todo = self._free(days)
+        now = self._now()
+        todo = now._free(days)
         while todo:
             batch = self._batch(todo)
             for attempt in range(_ATTEMPTS):
                 try:
-                    yield self._replace(batch, self._facts(batch))
+                    yield self._replace(batch, now)
                     break
                 except Overtaken:
                     if attempt == _ATTEMPTS - 1:
                         raise
+                finally:
+                    now = self._now()
             todo = todo[len(batch) :]
             if self.answer.reads_itself:
-                todo = self._following(batch[-1], before=todo[0] if todo else None) + todo
+                todo = now._following(batch[-1], before=todo[0] if todo else None) + todo
+
+    def _now(self) -> "Gold":
+        """The same, for reading: tables that are read several times are opened once."""
+        return replace(self, lake=self.lake.snapshot())
 
     def _free(self, days: Sequence[str]) -> list[str]:
         """Those of the days that do not read a held window."""
@@ -75,7 +83,7 @@ class Gold:
 
     def _following(self, day: str, before: str | None) -> list[str]:
         """The days after one that was made, if what it leaves to the next has changed; they may stay as they are."""
-        newest, following = self._newest(), [later(day, number) for number in range(1, _FOLLOWING + 1)]
+        newest, following = self._newest, [later(day, number) for number in range(1, _FOLLOWING + 1)]
         following = [next for next in following if next <= newest and (before is None or next < before)]
         facts = ("window", "name", "at", "fingerprint")
         expected = self._facts(following[:1]).with_columns(made_from_name()).select(facts)
@@ -90,6 +98,7 @@ class Gold:
             among.append(ledger.in_months_of(pl.concat([pl.Series([WHOLE, *days]), resting])))
         return ledger.held_windows(self.lake, self.threshold, *among)
 
+    @cached_property
     def _newest(self) -> str:
         """The newest day of the first input."""
         read = self.answer.inputs[0]
@@ -104,17 +113,17 @@ class Gold:
             None if self.answer.day is None else sorted({later(day, -number) for day in days for number in back})
         )
         feeds = ledger.read_feeds(self.lake, tables, read_days)
-        facts = needed(self.answer, feeds, self._newest() if self.answer.every_day else "")
+        facts = needed(self.answer, feeds, self._newest if self.answer.every_day else "")
         return facts.filter(pl.col("window").is_in(days))
 
-    def _replace(self, days: list[str], facts: pl.DataFrame) -> pl.DataFrame:
-        table = self.answer.table
+    def _replace(self, days: list[str], now: "Gold") -> pl.DataFrame:
+        table, facts = self.answer.table, now._facts(days)
         if self.answer.reads_itself:  # within these days, from what is made here
             inside = (pl.col("table_name") == table.name) & (pl.col("window") > days[0])
             facts = facts.filter(~inside)
-        inputs = {read.table: nw.from_native(self._rows(read, facts)) for read in self.answer.inputs}
+        inputs = {read.table: nw.from_native(now._rows(read, facts)) for read in self.answer.inputs}
         if self.answer.every_day:
-            named = pl.LazyFrame({"day": days}).with_columns(is_newest=pl.col("day") == self._newest())
+            named = pl.LazyFrame({"day": days}).with_columns(is_newest=pl.col("day") == now._newest)
             inputs["days"] = nw.from_native(named.with_columns(pl.col("day").str.to_date()))
         rows = self.answer.compute(inputs, self.engine).to_native().select(list(table.columns))
         name = named_window(table)

@@ -1,5 +1,6 @@
 """The lake, on a folder and on S3: what a commit changes and leaves alone, and what becomes of writers that meet."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -520,6 +521,14 @@ def test_compaction_keeps_rows_and_disturbs_no_reader(lake: Lake) -> None:
     assert lake.scan(DAYS, handle=reader).collect().height == 6
     assert lake.compact(DAYS, timedelta(days=7)) == {"merged": 0, "made": 0, "deleted": 0}
     assert len(data_files(lake, DAYS)) == 8, "what older versions need stays"
+
+
+def test_compaction_leaves_a_checkpoint(folder: Lake) -> None:
+    folder.replace(PLAIN, pl.DataFrame({"id": [1]}), None)
+    checkpoint = Path(folder.uri(PLAIN), "_delta_log", "_last_checkpoint")
+    assert not checkpoint.exists()
+    folder.compact(PLAIN, timedelta(days=7))
+    assert json.loads(checkpoint.read_text())["version"] == folder.version(PLAIN)
 
 
 def test_compaction_deletes_what_was_replaced_long_ago(folder: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
