@@ -17,6 +17,8 @@ LAKE_START = datetime(2025, 1, 1, tzinfo=UTC)
 DAY = 86_400
 LATEST = 30 * DAY
 
+_NEW_PRODUCTS = 0.02  # of the rows of a slot
+
 
 @dataclass(frozen=True)
 class Drop:
@@ -68,6 +70,11 @@ class Asked:
     def quota(self, slot: int) -> int:
         """New rows of a slot; over a day they add up to `rows`."""
         return self.rows * (slot + 1) * self.width // DAY - self.rows * slot * self.width // DAY
+
+    def products(self, slot: int, catalogue: int, random: Callable[[], float]) -> int:
+        """Of these rows, those of products: when a feed begins up to a whole `catalogue`, then a few."""
+        quota = self.quota(slot)
+        return min(quota, int(quota * _NEW_PRODUCTS + random()) if slot else min(catalogue, max(1, self.rows // 10)))
 
     def moment(self, slot: int, random: Callable[[], float]) -> tuple[int, bool]:
         """A second at which something happens that a slot is the first to tell of, and whether it tells of it late."""

@@ -16,7 +16,6 @@ from simulator.world import CATEGORIES, CUSTOMERS, product
 
 _WIDTH = DAY
 _CATALOGUE = 1_000  # products at most, when the feed begins
-_NEW_PRODUCTS = 0.02
 _LINES = (1, 2, 3, 3, 4, 5, 6, 8, 9, 12)
 
 _WHEN = {"order_timestamp": "! time not_in_future not_before_start", "date": "! date"}
@@ -91,8 +90,7 @@ class _Market:
         random = self._random
         time_text = TIME_TEXTS[int(random() * len(TIME_TEXTS))]
         left = self._asked.quota(slot)
-        first = min(_CATALOGUE, max(1, self._asked.rows // 10))
-        products = min(left, int(left * _NEW_PRODUCTS + random()) if slot else first)
+        products = self._asked.products(slot, _CATALOGUE, random)
         for _ in range(products):
             self._send_product(slot)
         left -= products

@@ -19,7 +19,6 @@ from simulator.world import CATEGORIES, CUSTOMERS, DEPARTMENTS, Product, product
 _WIDTH = 6 * 3600
 _START = int(LAKE_START.timestamp())  # seconds since 1970, as all times here
 _CATALOGUE = 10_000  # products at most, when the feed begins
-_NEW_PRODUCTS = 0.02
 _MOVED = 0.01  # orders sent again with another day of creation
 _LINES = (1, 1, 2, 2, 3, 3, 3, 4, 5, 6)
 
@@ -133,8 +132,7 @@ class _Shop:
         random = self._random
         time_text = TIME_TEXTS[int(random() * len(TIME_TEXTS))]
         left = self._asked.quota(slot)
-        first = min(_CATALOGUE, max(1, self._asked.rows // 10))
-        products = min(left, int(left * _NEW_PRODUCTS + random()) if slot else first)
+        products = self._asked.products(slot, _CATALOGUE, random)
         for _ in range(products):
             self._send_product(slot)
         left -= products
