@@ -39,6 +39,11 @@ FIRST_MICROSECOND, LAST_MICROSECOND = -62_135_596_800_000_000, 253_402_300_799_9
 """The years 1 to 9999: beyond them no engine agrees with another."""
 
 
+def exact(name: str) -> nw.Expr:
+    """A whole number with room for products and sums: those of 64 bits begin again from below, without a word."""
+    return nw.col(name).cast(nw.Decimal(38, 0))
+
+
 class Engine(Protocol):
     """What executes a frame."""
 

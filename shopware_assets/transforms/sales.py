@@ -6,7 +6,7 @@ import narwhals as nw
 
 from shopware_assets.contracts.contract import Type
 from shopware_assets.transforms.answer import Answer, Input, Measure
-from shopware_assets.transforms.engine import Engine
+from shopware_assets.transforms.engine import Engine, exact
 
 _DAY = "timestamp_date"
 
@@ -44,7 +44,7 @@ def _daily(*key: str) -> Callable[[Mapping[str, nw.LazyFrame], Engine], nw.LazyF
             gross_sales=nw.col("_sold").sum().cast(money),
             discounts=nw.col("_discount").sum().cast(money),
             returns=nw.col("_returned").sum().cast(money),
-            units_sold=nw.col("quantity").sum(),
+            units_sold=exact("quantity").sum().cast(Type.INT.dtype),
             transactions=nw.col("transaction_id").n_unique().cast(Type.INT.dtype),
         )
         net = nw.col("gross_sales") - nw.col("discounts") - nw.col("returns")

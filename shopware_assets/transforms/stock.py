@@ -10,7 +10,7 @@ import narwhals as nw
 
 from shopware_assets.contracts.contract import Type
 from shopware_assets.transforms.answer import Answer, Input, Measure
-from shopware_assets.transforms.engine import Engine
+from shopware_assets.transforms.engine import Engine, exact
 
 _PAIR = ("product_id", "warehouse_id")
 _SNAPSHOT = ("inventory_id", "restock_threshold", "stock_status", "last_updated")
@@ -104,7 +104,7 @@ def _inventory_daily(inputs: Mapping[str, nw.LazyFrame], engine: Engine) -> nw.L
         .with_columns(
             _opening=nw.when(first).then(stock),
             _closing=nw.when(last).then(stock),
-            _held=stock * nw.col("micros"),
+            _held=exact("stock_level") * exact("micros"),
             _out=nw.when(is_out).then(nw.col("micros")).otherwise(nw.lit(0)),
             _stockout=nw.when(is_out & (before > 0)).then(nw.lit(1)).otherwise(nw.lit(0)),
             _restock=nw.when(stock > before).then(nw.lit(1)).otherwise(nw.lit(0)),
@@ -122,7 +122,7 @@ def _inventory_daily(inputs: Mapping[str, nw.LazyFrame], engine: Engine) -> nw.L
             _out=nw.col("_out").sum(),
             stockouts=nw.col("_stockout").sum().cast(_INT),
             restocks=nw.col("_restock").sum().cast(_INT),
-            units_restocked=nw.col("_rise").sum().cast(_INT),
+            units_restocked=exact("_rise").sum().cast(_INT),
             **{name: nw.col(f"_last_{name}").max() for name in (*_SNAPSHOT, "out_since")},
         )
     )

@@ -83,3 +83,11 @@ def test_a_roll_up_has_the_sums_of_its_parts(answer: Answer) -> None:
     assert_frame_equal(whole.select(summed.columns), summed, check_dtypes=False, check_exact=True)
     transactions = int(parts["transactions"].sum())
     assert int(whole["transactions"].sum()) < transactions, "a basket of two products or stores is one basket"
+
+
+def test_more_pieces_than_64_bits_hold_are_refused_and_not_wrapped() -> None:
+    many = 2**62
+    lines = frame("pos_sales", [line(f"t{n}", 1, 10, many, "1", None) for n in range(2)])
+    assert lines["quantity"].sum() < 0, "the control: a sum that begins again from below"
+    with pytest.raises(pl.exceptions.InvalidOperationError, match="conversion from `decimal"):
+        computed(SALES_DAILY, {"pos_sales": lines})

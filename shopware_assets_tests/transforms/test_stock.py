@@ -111,6 +111,12 @@ def test_the_first_day_is_observed_from_the_first_snapshot_and_the_newest_to_the
     assert (other["observed_hours"], other["average_stock"]) == (0, None), "nothing is observed yet"
 
 
+def test_stock_of_any_size_has_an_average() -> None:
+    level = 2**62  # times the microseconds of an hour, more than 64 bits hold
+    (day,) = made([Snapshot(0, level), Snapshot(12, 0), Snapshot(18, 0)]).daily
+    assert day["average_stock"] == level * 12 / 18
+
+
 def test_a_shortage_counted_every_hour_over_midnight_is_one_stockout() -> None:
     found = made([Snapshot(0, 3), *(Snapshot(hour, 0) for hour in range(20, 30)), Snapshot(30, 2)], ends=[0])
     assert [(row["hours"], row["date"].day) for row in found.stockouts] == [(10, 2)]
