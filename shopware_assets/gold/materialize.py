@@ -123,7 +123,10 @@ class Gold:
             facts = facts.filter(~inside)
         inputs = {read.table: nw.from_native(now._rows(read, facts)) for read in self.answer.inputs}
         if self.answer.every_day:
-            named = pl.LazyFrame({"day": days}).with_columns(is_newest=pl.col("day") == now._newest)
+            # Days that are not there (any more) are made too: they lose their rows.
+            there = facts["window"].unique().sort().to_list() if self.answer.inputs[0].is_gold else days
+            named = pl.LazyFrame({"day": there}, schema={"day": pl.String})
+            named = named.with_columns(is_newest=pl.col("day") == now._newest)
             inputs["days"] = nw.from_native(named.with_columns(pl.col("day").str.to_date()))
         rows = self.answer.compute(inputs, self.engine).to_native().select(list(table.columns))
         name = named_window(table)
@@ -217,6 +220,9 @@ def needed(answer: Answer, feeds: pl.DataFrame, newest: str) -> pl.DataFrame:
         )
     )
     need = pl.concat([need, defined])
+    if answer.every_day and answer.inputs[0].is_gold:  # which has every day itself: others are none
+        first = need.filter(pl.col("table_name") == table_read(answer.inputs[0]).name)
+        need = need.join(first, on="window", how="semi")
     if not newest:
         return need
     is_newest = {"window": newest, "table_name": "", "name": "newest", "at": newest, "fingerprint": "newest"}

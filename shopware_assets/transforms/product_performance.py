@@ -66,9 +66,11 @@ def _product_performance_daily(inputs: Mapping[str, nw.LazyFrame], engine: Engin
         ]
     )
     ranges = ranges.join(inputs["days"].select(date="day"), on="date", how="semi")
-    first = nw.col("_from") == nw.col("_from").min().over(*_KEY)
+    stored_on = nw.when(~nw.col("_pairs").is_null()).then(nw.col("_from"))
     totals = (
-        ranges.with_columns(_opening=nw.when(first).then(nw.col("_opening")))
+        ranges.with_columns(_stored_on=stored_on)
+        .with_columns(_first=nw.col("_stored_on").min().over(*_KEY))
+        .with_columns(_opening=nw.when(nw.col("_from") == nw.col("_first")).then(nw.col("_opening")))
         .group_by(*_KEY)
         .agg(*(nw.col(name).sum() for name in (*_OF_STOCK, "units_sold")))
         .with_columns(nw.col("units_sold").fill_null(0))

@@ -166,4 +166,7 @@ class Story:
 
 
 def _counted(rows: Iterable[Row]) -> Counter[tuple[tuple[str, Any], ...]]:
-    return Counter(tuple(sorted(row.items())) for row in rows)
+    # In which order floats were added up shows in their last digits.
+    return Counter(
+        tuple(sorted((name, round(v, 9) if isinstance(v, float) else v) for name, v in row.items())) for row in rows
+    )

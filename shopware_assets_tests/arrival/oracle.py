@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from itertools import compress, pairwise
+from itertools import compress, pairwise, product
+from statistics import median
 from typing import Any
 
 from shopware_assets_tests.arrival.world import COLUMNS, START, Drop
@@ -21,23 +22,71 @@ Tables = dict[str, list[Row]]
 
 DAY = timedelta(days=1)
 STATUSES = {"pending", "processing", "shipped", "delivered", "cancelled", "returned"}
-WAITS = {"order_known", "product_known"}
 REQUIRED = {
     "inventory": ("inventory_id", "product_id", "warehouse_id", "stock_level", "last_updated"),
-    "products": ("id", "sku", "name"),
+    "products": ("id", "sku", "name", "brand"),
     "orders": ("order_id", "user_id", "status", "created_at"),
     "order_items": ("id", "order_id", "user_id", "product_id", "status", "created_at", "sale_price"),
+    "stores": ("store_id", "region"),
+    "pos_sales": ("transaction_id", "store_id", "product_id", "quantity", "revenue", "timestamp"),
+    "grocery_products": ("product_id", "department_id", "department", "product_name"),
+    "grocery_orders": ("order_id", "order_num", "user_id", "order_timestamp", "total_amount", "date"),
+    "grocery_order_items": (
+        *("id", "order_id", "user_id", "product_id", "add_to_cart_order", "reordered", "order_timestamp", "date"),
+    ),
 }
-EVENT_TIME = {"inventory": "last_updated", "orders": "created_at", "order_items": "created_at"}
+EVENT_TIME = {
+    "inventory": "last_updated",
+    "orders": "created_at",
+    "order_items": "created_at",
+    "pos_sales": "timestamp",
+    "grocery_orders": "order_timestamp",
+    "grocery_order_items": "order_timestamp",
+}
+"""Those not here are reference tables."""
 KEY = {
     "inventory": ("inventory_id", "last_updated"),
     "products": ("id",),
     "orders": ("order_id",),
     "order_items": ("id",),
+    "stores": ("store_id",),
+    "pos_sales": ("transaction_id", "product_id", "sign", "timestamp_date"),  # unique within its day
+    "grocery_products": ("product_id",),
+    "grocery_orders": ("order_id",),
+    "grocery_order_items": ("id",),
 }
-INTS = {"inventory_id", "product_id", "warehouse_id", "stock_level", "restock_threshold", "num_of_item"}
-MONEY = {"cost", "retail_price", "sale_price"}
-NOT_NEGATIVE = {"cost", "retail_price", "sale_price", "stock_level", "restock_threshold"}
+PARENTS = {
+    "order_items": (
+        (
+            *("order_known", "order_id", "orders", "order_id"),
+            {"order_date": "created_date", "order_status": "status", "order_returned_at": "returned_at"},
+        ),
+        ("product_known", "product_id", "products", "id", {"category": "category", "cost": "cost"}),
+    ),
+    "pos_sales": (("store_known", "store_id", "stores", "store_id", {"region": "region"}),),
+    "grocery_order_items": (
+        ("order_known", "order_id", "grocery_orders", "order_id", {"order_date": "order_timestamp_date"}),
+        ("product_known", "product_id", "grocery_products", "product_id", {"department_id": "department_id"}),
+    ),
+}
+"""Rule, column, parent, its key, and what a row takes from it under which name."""
+OR_UNKNOWN = {"category", "region"}
+WAITS = {"order_known", "product_known"}
+WARNS = {"brand_present", "times_in_order", "store_known", "date_agrees_with_timestamp"}
+SHOP = {"products", "orders", "order_items"}
+"""Their ids are texts, those of other tables numbers."""
+IDS = {"id", "order_id", "user_id", "product_id"}
+INTS = {
+    *("inventory_id", "warehouse_id", "stock_level", "restock_threshold", "num_of_item", "store_id", "quantity"),
+    *("department_id", "order_num", "add_to_cart_order", "reordered", "days_since_prior_order"),
+}
+MONEY = {"cost", "retail_price", "sale_price", "revenue", "discount_applied", "total_amount"}
+DATES = {"date", "opened_on"}
+NOT_NEGATIVE = {
+    *("cost", "retail_price", "sale_price", "stock_level", "restock_threshold"),
+    *("total_amount", "days_since_prior_order"),
+}
+POSITIVE = {"num_of_item", "add_to_cart_order"}
 
 
 @dataclass
@@ -66,13 +115,10 @@ class Judged:
 
 
 def partition(table: str, window: datetime) -> Row:
-    match table:
-        case "inventory":
-            return {"last_updated_date": window.date(), "last_updated_hour": window.hour}
-        case "products":
-            return {}
-        case _:
-            return {"created_date": window.date()}
+    if table not in EVENT_TIME:
+        return {}
+    stem = EVENT_TIME[table].removesuffix("_at")
+    return {f"{stem}_date": window.date(), **({f"{stem}_hour": window.hour} if table == "inventory" else {})}
 
 
 def tables(drops: Iterable[Drop]) -> Tables:
@@ -82,7 +128,7 @@ def tables(drops: Iterable[Drop]) -> Tables:
         table: [row for drop in objects if drop.table == table for row in _records(drop, objects)] for table in COLUMNS
     }
     silver: dict[str, list[Row]] = {}
-    for table in ("products", "orders", "order_items", "inventory"):
+    for table in sorted(COLUMNS, key=PARENTS.__contains__):  # parents first
         for row in rows[table]:
             _judge(row, silver)
         _newest_wins(rows[table])
@@ -98,6 +144,11 @@ def tables(drops: Iterable[Drop]) -> Tables:
     found["gold/category_kpis_daily"] = _category_kpis(silver["order_items"])
     found["gold/inventory_daily"], found["gold/stockouts"] = _stock(silver["inventory"])
     found["gold/inventory_current"] = _inventory_current(silver["inventory"])
+    for name, key in SALES_BY.items():
+        found[f"gold/{name}"] = _sales(silver["pos_sales"], key)
+    found["gold/product_performance_daily"] = _performance(found["gold/inventory_daily"], silver["pos_sales"])
+    found["gold/grocery_daily"] = _grocery(silver["grocery_orders"], silver["grocery_order_items"])
+    found["gold/grocery_departments_daily"] = _departments(silver["grocery_order_items"])
     return found
 
 
@@ -105,7 +156,7 @@ def tables(drops: Iterable[Drop]) -> Tables:
 
 
 def _records(drop: Drop, objects: Sequence[Drop]) -> Iterable[Judged]:
-    readable = [other for other in objects if other.key == drop.key and not other.is_picture]
+    readable = [other for other in objects if other.key == drop.key and not other.is_unreadable]
     newest = max(readable, key=lambda other: (other.landed_at, other.version), default=None)
     current = newest is None or (drop.landed_at, drop.version) >= (newest.landed_at, newest.version)
     for number, record in enumerate(["It is a PNG picture, not text."] if drop.is_picture else drop.records, 1):
@@ -158,92 +209,104 @@ def _time(text: str | None) -> datetime | None:
         return None
 
 
-def _value(name: str, text: str) -> Value:
+def _is_time(name: str) -> bool:
+    return name.endswith("_at") or name in EVENT_TIME.values()
+
+
+def _value(table: str, name: str, text: str) -> Value:
     if name in MONEY:
         return (
             Decimal(text).quantize(Decimal("0.0001"), ROUND_HALF_UP) if re.fullmatch(r"-?\d+(\.\d+)?", text) else None
         )
-    if name in INTS:
+    if name in INTS or (name in IDS and table not in SHOP):
         return int(text) if re.fullmatch(r"-?\d+", text) else None
-    if name.endswith("_at") or name == "last_updated":
-        return _time(text)
-    return text
+    if name in DATES:
+        return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else None
+    return _time(text) if _is_time(name) else text
 
 
 def _judge(row: Judged, silver: dict[str, list[Row]]) -> None:
-    table, reasons = row.drop.table, row.reasons
-    columns = COLUMNS[table]
-    # The ids of the shop are texts, those of inventory numbers.
-    kinds = {name: name if table == "inventory" or name not in ("product_id",) else "text" for name in columns}
+    table = row.drop.table
+    broken: set[str] = set()
     values: Row = {}
-    for name in columns:
+    for name in COLUMNS[table]:
         text = (row.text[name] or "").strip()
-        values[name] = _value(kinds[name], text) if text else None
+        value = values[name] = _value(table, name, text) if text else None
         if not text and name in REQUIRED[table]:
-            reasons.add(f"{name}_present")
-        if text and values[name] is None:
-            reasons.add(f"{name}_parses")
-        if name in NOT_NEGATIVE and values[name] is not None and values[name] < 0:
-            reasons.add(f"{name}_not_negative")
+            broken.add(f"{name}_present")
+        if text and value is None:
+            broken.add(f"{name}_parses")
+        if name in NOT_NEGATIVE and value is not None and value < 0:
+            broken.add(f"{name}_not_negative")
+        if name in POSITIVE and value is not None and value < 1:
+            broken.add(f"{name}_positive")
     if values.get("status"):
         values["status"] = values["status"].lower()
         if values["status"] not in STATUSES:
-            reasons.add("status_known")
+            broken.add("status_known")
+    happened = EVENT_TIME.get(table)
+    bounded = [name for name in values if name == happened or (name.endswith("_at") and table in SHOP)]
+    broken |= {f"{n}_not_in_future" for n in bounded if values[n] and values[n] > row.drop.landed_at + DAY}
+    if happened and values[happened] and values[happened] < START:
+        broken.add(f"{happened}_not_before_start")
     steps = [values[name] for name in ("created_at", "shipped_at", "delivered_at", "returned_at") if values.get(name)]
-    if table in ("orders", "order_items"):
-        late = [n for n in columns if n.endswith("_at") and values[n] and values[n] > row.drop.landed_at + DAY]
-        reasons |= {f"{name}_not_in_future" for name in late}
-        if steps != sorted(steps):
-            row.warnings.add("times_in_order")
-    elif table == "inventory" and values["last_updated"] and values["last_updated"] > row.drop.landed_at + DAY:
-        reasons.add("last_updated_not_in_future")
-    event = values.get(EVENT_TIME.get(table, ""))
-    if event and event < START:
-        reasons.add(f"{EVENT_TIME[table]}_not_before_start")
-    if table == "orders" and values["num_of_item"] is not None and values["num_of_item"] < 1:
-        reasons.add("num_of_item_positive")
-    if table == "products" and values["brand"] is None:
-        row.warnings.add("brand_present")
-    if table == "order_items":
-        _carry(values, reasons, silver)
-    if table == "inventory":
-        level, threshold = values["stock_level"], values["restock_threshold"]
-        values["stock_status"] = (
-            *("out_of_stock" if level == 0 else "unknown_threshold" if threshold is None else "low_stock",),
-        )[0]
-        if level and threshold is not None and level > threshold:
-            values["stock_status"] = "in_stock"
+    if steps != sorted(steps):
+        broken.add("times_in_order")
+    if values.get("date") and values["order_timestamp"] and values["date"] != values["order_timestamp"].date():
+        broken.add("date_agrees_with_timestamp")
+    if values.get("reordered") not in (None, 0, 1):
+        broken.add("reordered_is_flag")
+    for rule, column, parent, key, takes in PARENTS.get(table, ()):
+        found = next((p for p in silver[parent] if p[key] == values[column]), None)
+        if found is None and values[column] is not None:
+            broken.add(rule)
+        for name, of_parent in takes.items():
+            value = found[of_parent] if found else None
+            values[name] = "unknown" if value is None and name in OR_UNKNOWN else value
+    match table:
+        case "order_items":
+            returned = values["returned_at"] or values["order_returned_at"] if values["status"] == "returned" else None
+            values["refund_date"] = returned.date() if returned else None
+        case "inventory":
+            values["stock_status"] = _stock_status(values["stock_level"], values["restock_threshold"])
+        case "pos_sales":
+            broken |= _till(values)
     if row.corrupt is not None:
-        reasons.clear()
-        row.warnings.clear()
-        reasons.add("record_readable")
+        broken = {"record_readable"}
+    row.reasons, row.warnings = broken - WARNS, broken & WARNS
     row.values = {**values, **row.partition, **row.provenance, "_warnings": frozenset(row.warnings)}
 
 
-def _carry(values: Row, reasons: set[str], silver: dict[str, list[Row]]) -> None:
-    """What a line takes from its order and product, and whether they are there."""
-    order = next((o for o in silver["orders"] if o["order_id"] == values["order_id"]), None)
-    product = next((p for p in silver["products"] if p["id"] == values["product_id"]), None)
-    if values["order_id"] and order is None:
-        reasons.add("order_known")
-    if values["product_id"] and product is None:
-        reasons.add("product_known")
-    order, product = order or {}, product or {}
-    values["order_date"] = order["created_at"].date() if order else None
-    values["order_status"] = order.get("status")
-    values["order_returned_at"] = order.get("returned_at")
-    values["category"] = product.get("category") or "unknown"
-    values["cost"] = product.get("cost")
-    returned = values["returned_at"] or values["order_returned_at"] if values["status"] == "returned" else None
-    values["refund_date"] = returned.date() if returned else None
+def _stock_status(level: int | None, threshold: int | None) -> str:
+    if level == 0:
+        return "out_of_stock"
+    if threshold is None:
+        return "unknown_threshold"
+    return "in_stock" if level and level > threshold else "low_stock"
+
+
+def _till(values: Row) -> set[str]:
+    """Adds what follows from the figures of a sale or return; the rules that they break."""
+    pieces, revenue, discount = (values[name] for name in ("quantity", "revenue", "discount_applied"))
+    values["sign"] = values["net_revenue"] = None
+    if pieces:
+        values["sign"] = 1 if pieces > 0 else -1
+    if pieces and revenue is not None:
+        values["net_revenue"] = revenue - values["sign"] * (discount or 0)
+    rules = {
+        "quantity_not_zero": pieces == 0,
+        "revenue_agrees_with_quantity": pieces and revenue and (pieces > 0) != (revenue > 0),
+        "discount_not_negative": discount is not None and discount < 0,
+        "discount_not_above_revenue": None not in (discount, revenue) and discount > abs(revenue),
+    }
+    return {rule for rule, is_broken in rules.items() if is_broken}
 
 
 def _newest_wins(rows: list[Judged]) -> None:
     def newness(row: Judged) -> tuple:
-        values, drop = row.values, row.drop
-        times = [values[n] for n in ("created_at", "shipped_at", "delivered_at", "returned_at") if values.get(n)]
-        by = {"products": row.window, "inventory": None}.get(drop.table, max(times, default=None))
-        return (by or START, drop.landed_at, drop.key, drop.version, row.number)
+        drop = row.drop
+        times = [row.values[name] for name in COLUMNS[drop.table] if _is_time(name) and row.values[name]]
+        return (max(times, default=row.window), drop.landed_at, drop.key, drop.version, row.number)
 
     competing = defaultdict(list)
     for row in rows:
@@ -269,7 +332,7 @@ def _ledger(rows: dict[str, list[Judged]]) -> list[Row]:
     for table, judged in rows.items():
         for row in judged:
             hour = f"-{row.window:%H:%M}" if table == "inventory" else ""
-            window = "all" if table == "products" else f"{row.window:%Y-%m-%d}{hour}"
+            window = "all" if table not in EVENT_TIME else f"{row.window:%Y-%m-%d}{hour}"
             drop = row.drop
             line = counts[f"silver/{table}", window, drop.key, drop.version, drop.landed_at, row.current]
             line["read"] += 1
@@ -290,7 +353,7 @@ def _mean(total: Decimal, count: int) -> Decimal | None:
     return (total / count).quantize(Decimal("0.0001"), ROUND_HALF_UP) if count else None
 
 
-def _rate(part: int, whole: int) -> float | None:
+def _rate(part: float, whole: float | None) -> float | None:
     return part / whole if whole else None
 
 
@@ -435,3 +498,111 @@ def _inventory_current(snapshots: list[Row]) -> list[Row]:
         {"product_id": product_id, "warehouse_id": warehouse_id, **{name: row[name] for name in shown}}
         for (product_id, warehouse_id), row in newest
     ]
+
+
+SALES_BY = {
+    "sales_daily": ("region", "store_id", "product_id", "timestamp_date"),
+    "sales_by_region_daily": ("region", "timestamp_date"),
+    "sales_by_product_daily": ("product_id", "timestamp_date"),
+}
+
+
+def _grouped(rows: list[Row], *key: str) -> Iterable[tuple[Row, list[Row]]]:
+    groups = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[name] for name in key)].append(row)
+    return [(dict(zip(key, which, strict=True)), found) for which, found in groups.items()]
+
+
+def _sales(lines: list[Row], key: Sequence[str]) -> list[Row]:
+    found = []
+    for group, rows in _grouped(lines, *key):
+        sold, returned = ([row for row in rows if row["sign"] == sign] for sign in (1, -1))
+
+        def total(of: list[Row], name: str) -> Decimal:
+            return sum((row[name] for row in of if row[name] is not None), Decimal())
+
+        found.append(
+            {
+                **group,
+                "gross_sales": total(sold, "revenue"),
+                "discounts": total(sold, "discount_applied") - total(returned, "discount_applied"),
+                "returns": -total(returned, "revenue"),
+                "net_sales": total(rows, "net_revenue"),
+                "units_sold": sum(row["quantity"] for row in rows),
+                "transactions": len({row["transaction_id"] for row in rows}),
+            }
+        )
+    return found
+
+
+def _of_lines(lines: list[Row]) -> Row:
+    waited = [line["days_since_prior_order"] for line in lines if line["days_since_prior_order"] is not None]
+    return {
+        "items": len(lines),
+        "reorder_rate": _rate(sum(line["reordered"] for line in lines), len(lines)),
+        "median_days_since_prior_order": median(waited) if waited else None,
+    }
+
+
+def _grocery(orders: list[Row], lines: list[Row]) -> list[Row]:
+    found = []
+    for group, placed in _grouped(orders, "order_timestamp_date"):
+        day = group["order_timestamp_date"]
+        of_lines = _of_lines([line for line in lines if line["order_date"] == day])
+        found.append(
+            {
+                "order_date": day,
+                "orders": len(placed),
+                "total_amount": sum((o["total_amount"] for o in placed), Decimal()),
+                **of_lines,
+                "average_basket_size": of_lines["items"] / len(placed),
+            }
+        )
+    return found
+
+
+def _departments(lines: list[Row]) -> list[Row]:
+    return [
+        {**group, "orders": len({line["order_id"] for line in rows}), **_of_lines(rows)}
+        for group, rows in _grouped(lines, "department_id", "order_date")
+    ]
+
+
+def _performance(stock_days: list[Row], sales: list[Row]) -> list[Row]:
+    """Over the ranges that end on a day of the stock feed, for each product with stock or sales in them."""
+    found = []
+    ends = {row["date"] for row in stock_days}
+    products = {row["product_id"] for row in (*stock_days, *sales)}
+    for product_id, end, length in product(products, ends, (1, 7, 28)):
+        days = {end - number * DAY for number in range(length)}
+        stored = [row for row in stock_days if row["product_id"] == product_id and row["date"] in days]
+        sold = [row["quantity"] for row in sales if row["product_id"] == product_id and row["timestamp_date"] in days]
+        if stored or sold:
+            figures = _figures(stored, sum(sold), length)
+            found.append({"product_id": product_id, "days": length, "date": end, **figures})
+    return found
+
+
+def _figures(stored: list[Row], units_sold: int, length: int) -> Row:
+    hours_of: dict[date, float] = defaultdict(float)
+    for row in stored:
+        hours_of[row["date"]] = max(hours_of[row["date"]], row["observed_hours"])
+    observed = sum(hours_of.values())
+    held = sum(row["average_stock"] * row["observed_hours"] for row in stored if row["average_stock"] is not None)
+    opening = sum(row["opening_stock"] for row in stored if row["date"] == min(hours_of))
+    planned = [row for row in stored if row["restock_threshold"] is not None]
+    average = held / observed if observed else None
+    turnover = _rate(units_sold, average)
+    return {
+        "units_sold": units_sold,
+        "average_stock": average,
+        "turnover": turnover,
+        "days_of_inventory": length / turnover if turnover and turnover > 0 else None,  # else it lasts for ever
+        "sell_through": _rate(units_sold, opening + sum(row["units_restocked"] for row in stored)),
+        "stock_availability": _rate(sum(row["closing_stock"] > 0 for row in stored), len(stored)),
+        "availability_above_threshold": _rate(
+            sum(row["closing_stock"] > row["restock_threshold"] for row in planned), len(planned)
+        ),
+        "restock_frequency": sum(row["restocks"] for row in stored) / length if observed else None,
+    }

@@ -38,8 +38,8 @@ BROKEN = {
 }
 """New versions of objects, over the threshold."""
 BROKEN = {name: dataclasses.replace(broken, version="b") for name, broken in BROKEN.items()}
-WAYS = {name: [pytest.mark.long] if name in ("all orders", "half the products") else [] for name in BROKEN}
-"""Their marks: one way for each table is enough for every day."""
+WAYS = {name: [pytest.mark.long] if name in ("all orders", "half the products", "all lines") else [] for name in BROKEN}
+"""Their marks: one way for each kind of table is enough for every day."""
 
 
 def told(folder: Path, *drops: Drop) -> Story:
@@ -122,7 +122,7 @@ def test_days_that_read_no_held_window_go_on(story: Story) -> None:
         ("half the orders", ["02"], ["02"], 2),
         ("all products", [], [], 2),
         pytest.param("half the products", [], [], 2, marks=WAYS["half the products"]),
-        ("all lines", ["01"], ["01"], 2),
+        pytest.param("all lines", ["01"], ["01"], 2, marks=WAYS["all lines"]),
         ("all stock", ["01", "02", "05"], ["01", "02"], 0),
     ],
 )

@@ -27,6 +27,16 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         *("id", "order_id", "user_id", "product_id", "status"),
         *("created_at", "shipped_at", "delivered_at", "returned_at", "sale_price"),
     ),
+    "stores": ("store_id", "region", "city", "opened_on"),
+    "pos_sales": (
+        *("transaction_id", "store_id", "product_id", "quantity", "revenue", "discount_applied", "timestamp"),
+    ),
+    "grocery_products": ("product_id", "department_id", "department", "product_name"),
+    "grocery_orders": ("order_id", "order_num", "user_id", "order_timestamp", "total_amount", "date"),
+    "grocery_order_items": (
+        *("id", "order_id", "user_id", "product_id", "add_to_cart_order", "reordered"),
+        *("days_since_prior_order", "order_timestamp", "date"),
+    ),
 }
 """What the feeds deliver (feeds.md)."""
 
@@ -35,6 +45,11 @@ PREFIXES = {
     "products": "shop/products",
     "orders": "shop/orders",
     "order_items": "shop/order_items",
+    "stores": "stores",
+    "pos_sales": "pos",
+    "grocery_products": "grocery/products",
+    "grocery_orders": "grocery/orders",
+    "grocery_order_items": "grocery/order_items",
 }
 
 Record = Mapping[str, str]
@@ -54,6 +69,11 @@ class Drop:
     @property
     def key(self) -> str:
         return f"{PREFIXES[self.table]}/{self.name}"
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether there is no record in it that can be read, and not because it has none."""
+        return self.is_picture or (bool(self.records) and all(isinstance(record, str) for record in self.records))
 
     @property
     def body(self) -> bytes:
@@ -110,6 +130,11 @@ def _iso(text: str) -> str:
     return moment(text).strftime("%Y-%m-%dT%H:%M:%S") if text[:1] == "0" else text
 
 
+def _epoch(text: str) -> str:
+    """A time as stock and tills write it; what is no such time, as it is."""
+    return str(int(moment(text).timestamp())) if text[:1] == "0" else text
+
+
 def product(id: str, category: str = "Shoes", **more: str) -> Record:
     return {
         "id": id,
@@ -157,7 +182,63 @@ def stock(id: str, at: str, level: str = "5", product_id: str = "1", **more: str
         "warehouse_id": "7",
         "stock_level": level,
         "restock_threshold": "5",
-        "last_updated": str(int(moment(at).timestamp())) if at[:1] == "0" else at,
+        "last_updated": _epoch(at),
+        **more,
+    }
+
+
+def store(id: str, region: str = "North", **more: str) -> Record:
+    return {"store_id": id, "region": region, "city": f"town {id}", "opened_on": "2020-02-29", **more}
+
+
+def sale(
+    basket: str, product_id: str, at: str, quantity: str = "1", revenue: str = "10.5", store_id: str = "1", **more: str
+) -> Record:
+    """A line of a basket; a return where quantity and revenue are negative."""
+    return {
+        "transaction_id": basket,
+        "store_id": store_id,
+        "product_id": product_id,
+        "quantity": quantity,
+        "revenue": revenue,
+        "timestamp": _epoch(at),
+        **more,
+    }
+
+
+def grocery_product(id: str, department_id: str = "4", **more: str) -> Record:
+    return {
+        "product_id": id,
+        "department_id": department_id,
+        "department": f"department {department_id}",
+        "product_name": f"food {id}",
+        **more,
+    }
+
+
+def grocery_order(id: str, at: str, amount: str = "30.5", **more: str) -> Record:
+    return {
+        "order_id": id,
+        "order_num": "1",
+        "user_id": "7",
+        "order_timestamp": _iso(at),
+        "total_amount": amount,
+        "date": _iso(at)[:10],
+        **more,
+    }
+
+
+def grocery_line(id: str, order_id: str, product_id: str, at: str, reordered: str = "0", **more: str) -> Record:
+    return {
+        "id": id,
+        "order_id": order_id,
+        "user_id": "7",
+        "product_id": product_id,
+        "add_to_cart_order": id,
+        "reordered": reordered,
+        "days_since_prior_order": id,
+        "order_timestamp": _iso(at),
+        "date": _iso(at)[:10],
         **more,
     }
 
@@ -169,7 +250,7 @@ def drop(
 
 
 def base() -> list[Drop]:
-    """Every case once: see the comments."""
+    """Every case of shop and stock once: see the comments."""
     return [
         # A product whose category is corrected; one without a brand (a warning); one only right the second time.
         drop(
@@ -262,10 +343,61 @@ def base() -> list[Drop]:
     ]
 
 
+def others() -> list[Drop]:
+    """Every case of the tills and the grocery once."""
+    return [
+        # A sale and its return, which comes twice and on another day; of a store that comes late, and one that never
+        # does (a warning). Sent again in another object; without a piece; with a discount that is too high.
+        drop(
+            *("pos_sales", "2025-03-01.csv", "01T20", sale("b1", "1", "01T10", "2", "21", discount_applied="1.05")),
+            *(sale("b1", "2", "01T10"), sale("b2", "1", "01T11", store_id="2"), sale("b3", "3", "01T11", "0")),
+            sale("b4", "1", "01T12", discount_applied="11"),
+        ),
+        drop(
+            *("pos_sales", "2025-03-02.csv", "02T20", sale("b1", "1", "02T10", "-1", "-10.5", discount_applied="0.5")),
+            *(sale("b1", "1", "02T11", "-2", "-21"), sale("b1", "2", "01T10"), sale("b5", "1", "02T10", store_id="9")),
+        ),
+        drop("stores", "stores.csv", "01T05", store("1"), store("3", "")),
+        drop("stores", "2025-03-03.csv", "03T05", store("1", "West"), store("2", "South"), store("3", "East")),
+        # Lines before orders and products. An order that moves and a product of another department afterwards; an order
+        # that breaks in a new version; a day that is not that of its time (a warning).
+        drop(
+            *("grocery_order_items", "1.csv", "01T20", grocery_line("1", "1", "1", "01T10")),
+            *(grocery_line("2", "1", "2", "01T10", "1"), grocery_line("3", "2", "1", "02T10", "1")),
+            *(grocery_line("4", "3", "1", "01T10", "2"), grocery_line("5", "3", "9", "01T10")),
+        ),
+        drop("grocery_products", "1.csv", "02T05", grocery_product("1"), grocery_product("2", "5")),
+        drop("grocery_products", "2.csv", "03T05", grocery_product("2"), grocery_product("3", department="")),
+        drop(
+            *("grocery_orders", "1.csv", "02T20", grocery_order("1", "01T10"), grocery_order("2", "02T10")),
+            grocery_order("3", "01T10", date="2025-03-02"),
+        ),
+        drop(
+            *("grocery_orders", "1.csv", "03T20", grocery_order("1", "01T10", "-1"), grocery_order("2", "02T10")),
+            grocery_order("3", "01T10", "12.3456", date="2025-03-02"),
+            version="b",
+        ),
+        drop("grocery_orders", "2.csv", "04T20", grocery_order("2", "03T10", "31")),
+    ]
+
+
 SHOP = (
     drop("products", "1.csv", "01T06", product("p1"), product("p2", "Hats")),
     drop("orders", "1.csv", "01T07", order("o1", "01T05"), order("o2", "02T05")),
     drop("order_items", "1.csv", "01T08", line("l1", "o1", "p1", "01T05"), line("l2", "o2", "p2", "02T05")),
+)
+STORES = (
+    drop("stores", "1.csv", "01T06", store("1"), store("2", "South")),
+    drop("pos_sales", "1.csv", "01T20", sale("b1", "1", "01T10"), sale("b2", "1", "01T11", store_id="2")),
+    drop("pos_sales", "2.csv", "02T20", sale("b1", "1", "02T10", "-1", "-10.5")),
+)
+GROCERY = (
+    drop("grocery_products", "1.csv", "01T06", grocery_product("1"), grocery_product("2", "5")),
+    drop("grocery_orders", "1.csv", "01T20", grocery_order("1", "01T10"), grocery_order("2", "02T10")),
+    drop(
+        *("grocery_order_items", "1.csv", "01T20", grocery_line("1", "1", "1", "01T10")),
+        *(grocery_line("2", "1", "2", "01T10", "1"), grocery_line("3", "2", "1", "02T10", "1")),
+    ),
 )
 _LINES = (drop("order_items", "2.csv", "01T08", line("l2", "o1", "p2", "01T05")),)
 
@@ -345,6 +477,34 @@ CASES: dict[str, tuple[Sequence[Drop], Sequence[Drop]]] = {
         [drop("inventory", "1.jsonl", "02T09", stock("1", "01T08"), stock("2", "02T08", "1", "2"))],
         [drop("inventory", "2.jsonl", "02T10", stock("3", "01T08", "0"))],
     ),
+    "store corrected": (STORES, [drop("stores", "2.csv", "02T06", store("1", "West"))]),
+    "sales before their store": (STORES[1:], STORES[:1]),
+    "return sent again, also in another window": (
+        STORES,
+        [drop("pos_sales", "3.csv", "03T20", *(sale("b1", "1", at, "-2", "-20") for at in ("02T11", "03T10")))],
+    ),
+    "grocery lines before their orders": ((GROCERY[0], GROCERY[2]), GROCERY[1:2]),
+    "grocery order moved": (GROCERY, [drop("grocery_orders", "2.csv", "02T20", grocery_order("1", "02T11"))]),
+    "grocery order broken in a new version": (
+        GROCERY,
+        [drop("grocery_orders", "1.csv", "02T20", grocery_order("1", "01T10", "-1"), version="b")],
+    ),
+    "department changed": (GROCERY, [drop("grocery_products", "2.csv", "02T06", grocery_product("1", "6"))]),
+    "stock of what was sold before": (
+        STORES,
+        [
+            drop("inventory", "1.jsonl", "02T12", stock("1", "02T08", "5")),
+            drop("inventory", "2.jsonl", "03T12", stock("1", "03T08", "9")),
+        ],
+    ),
+    "newest day of stock moves back, with sales": (
+        [
+            *STORES,
+            drop("inventory", "1.jsonl", "01T12", stock("1", "01T08")),
+            drop("inventory", "2.jsonl", "04T12", stock("1", "02T08", "4"), stock("1", "04T08", "3")),
+        ],
+        [drop("inventory", "2.jsonl", "04T13", stock("1", "02T08", "4"), version="b")],
+    ),
 }
 """What there is, and what arrives later and changes what had become of it."""
 
@@ -352,7 +512,7 @@ CASES: dict[str, tuple[Sequence[Drop], Sequence[Drop]]] = {
 def drawn(seed: int) -> list[Drop]:
     """Further objects, with few keys, days and versions, so that they meet each other and the base; none for seed 0."""
     random = Random(f"arrival/{seed}")
-    return [_drawn(random, table) for table in COLUMNS for _ in range(random.randint(1, 4) if seed else 0)]
+    return [_drawn(random, table) for table in COLUMNS for _ in range(random.randint(0, 2) if seed else 0)]
 
 
 def _drawn(random: Random, table: str) -> Drop:
@@ -361,7 +521,9 @@ def _drawn(random: Random, table: str) -> Drop:
         "orders": ("part-3.csv", "part-8.csv", "2025-03-02/part-9.csv"),
         "order_items": ("x.csv", "y.csv", "z.csv"),
         "inventory": ("2025-03-01/08.jsonl", "more.jsonl"),
-    }[table]
+        "stores": ("stores.csv", "2025-03-02.csv"),
+        "pos_sales": ("2025-03-02.csv", "late.csv"),
+    }.get(table, ("1.csv", "3.csv"))
     landed_at = moment(f"0{random.randint(1, 5)}T{random.randint(10, 23)}") + timedelta(minutes=random.choice((0, 15)))
     records = tuple(_drawn_record(random, table) for _ in range(random.randint(0, 5)))
     version = f"{random.choice('xyz')}{random.randrange(1_000_000)}"
@@ -392,12 +554,26 @@ def _drawn_record(random: Random, table: str) -> Record | str:
                 one("5 5.5 0.0001 -5"),
                 **more,
             )
-        case _:
+        case "inventory":
             made = stock(
                 one("1 2 3 4"),
                 one("01T07 01T08 01T23 02T10 04T06"),
                 one("0 4 5 6 -1"),
                 one("1 2"),
                 restock_threshold=one("5 0 -1"),
+            )
+        case "stores":
+            made = store(one("1 2 3 9"), one("North East South"))
+        case "pos_sales":
+            sold = (one("b1 b2 b3"), one("1 2 3"), day(), one("1 2 -1 0"), one("10 -10 0"), one("1 2 3 8"))
+            made = sale(*sold, discount_applied=random.choice(("", "1", "11", "-1")))
+        case "grocery_products":
+            made = grocery_product(one("1 2 3"), one("4 5 6"))
+        case "grocery_orders":
+            made = grocery_order(one("1 2 3 4"), day(), one("1 2.5 -3 dear"))
+        case _:
+            made = grocery_line(
+                *(one("1 2 3 4 5 6"), one("1 2 3 4"), one("1 2 3"), day(), one("0 1 2")),
+                date=one("2025-03-01 2025-03-02 soon"),
             )
     return made if random.random() > 0.1 else {**made, random.choice(COLUMNS[table]): ""}

@@ -184,3 +184,10 @@ def test_ranges_of_days_against_separate_sql() -> None:
         expected = db.sql(EXPECTED).pl()
     assert made.height == expected.height >= 2 * 3 * 40
     assert_frame_equal(made, expected, check_dtypes=False, rel_tol=1e-12)
+
+
+def test_stock_begins_with_the_first_day_that_has_some_not_with_the_first_sale() -> None:
+    stock = [stored(1, 7, 2, opening=10, closing=9, average=9.5), stored(1, 7, 3, opening=9, closing=9, average=9)]
+    made = performance(stock, [sold(1, 1, 2), sold(1, 2, 1)], days=[2, 3])
+    (week,) = made.filter(days=7, date=day(1) + timedelta(days=2)).iter_rows(named=True)
+    assert (week["units_sold"], week["sell_through"]) == (3, 0.3)
