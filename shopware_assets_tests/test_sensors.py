@@ -295,7 +295,7 @@ def test_a_tick_lists_in_pages_and_the_next_one_goes_on(
 ) -> None:
     """With no time at all a tick still gets one page further; with enough, one tick sees it all."""
     monkeypatch.setattr(sensor_definitions, "_TICK", seconds)
-    monkeypatch.setattr(landing_module, "_PAGE", 2)
+    monkeypatch.setattr("resources.landing.limits.PAGE", 2)
     *days, last = (str(date(2025, 1, 1) + timedelta(days=40 * n)) for n in range(8))  # too far apart to share a run
     for day in days:
         world.drop(f"shop/orders/{day}.csv", orders(day))

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from resources.landing import limits
 from resources.landing.objects import (
     ARCHIVE,
-    CHUNK,
     EPOCH,
     OLDER,
-    PAGE,
     Fetched,
     Gone,
     Landed,
@@ -43,8 +42,8 @@ class FolderLanding:
     def pages(self, prefix: str, after: str = "") -> Iterator[list[Landed]]:
         self.check_readable()
         keys = sorted(key for key in self._keys(prefix) if key > after)
-        for first in range(0, len(keys), PAGE):
-            yield [landed for key in keys[first : first + PAGE] if (landed := self.find(key))]
+        for first in range(0, len(keys), limits.PAGE):
+            yield [landed for key in keys[first : first + limits.PAGE] if (landed := self.find(key))]
 
     def _keys(self, prefix: str) -> Iterator[str]:
         for folder, _, names in os.walk(os.path.join(self.root, prefix), onerror=self._unlistable):
@@ -90,7 +89,7 @@ class FolderLanding:
             raise Gone(landed.key)
         try:
             with path.open("rb") as file:
-                while chunk := file.read(CHUNK):
+                while chunk := file.read(limits.CHUNK):
                     yield chunk
         except FileNotFoundError as error:
             raise Gone(landed.key) from error

@@ -11,12 +11,6 @@ ARCHIVE = "archive"
 OLDER = "archive/.older"
 """Versions of a key that a newer one has followed into the archive."""
 
-PAGE = 1000
-"""Objects of a page of a listing."""
-
-CHUNK = 1 << 20
-"""Bytes that are read at once."""
-
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC) - EPOCH for year in (2, 9999))
 

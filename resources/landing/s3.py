@@ -15,12 +15,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from resources.landing import limits
 from resources.landing.objects import (
     ARCHIVE,
-    CHUNK,
     EPOCH,
     OLDER,
-    PAGE,
     Fetched,
     Gone,
     Landed,
@@ -89,7 +88,10 @@ class S3Landing:
         start = {"StartAfter": self._full(after)} if after else {}
         try:
             pages = self._s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._full(prefix) + "/", PaginationConfig={"PageSize": PAGE}, **start
+                Bucket=self._bucket,
+                Prefix=self._full(prefix) + "/",
+                PaginationConfig={"PageSize": limits.PAGE},
+                **start,
             )
             for page in pages:
                 yield [
@@ -129,7 +131,7 @@ class S3Landing:
     @staticmethod
     def _chunks(body: Any) -> Iterator[bytes]:
         try:
-            yield from body.iter_chunks(CHUNK)
+            yield from body.iter_chunks(limits.CHUNK)
         except BotoCoreError as error:  # also a body that ends early
             raise Unreachable(str(error)) from error
 

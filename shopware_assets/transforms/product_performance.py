@@ -111,7 +111,9 @@ PRODUCT_PERFORMANCE_DAILY = Answer(
             "pieces",
         ),
         Measure("turnover", Type.FLOAT, "units_sold / average_stock.", "times"),
-        Measure("days_of_inventory", Type.FLOAT, "days / turnover.", "days"),
+        Measure(
+            "days_of_inventory", Type.FLOAT, "days / turnover; NULL if as much came back as was sold, or more.", "days"
+        ),
         Measure(
             "sell_through",
             Type.FLOAT,

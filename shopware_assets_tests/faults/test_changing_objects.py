@@ -91,7 +91,7 @@ def settled(shopware: Shopware, source: Folder | Bucket, patch: pytest.MonkeyPat
 
         return fetched
 
-    patch.setattr(landing, "_CHUNK", 300)
+    patch.setattr("resources.landing.limits.CHUNK", 300)
     patch.setattr(ingest, "_BATCH_ROWS", 100)
     for kind in (FolderLanding, S3Landing):
         patch.setattr(kind, "fetch", changing(kind.fetch))
@@ -134,7 +134,7 @@ def test_a_folder_that_is_not_looked_at_again(tmp_path: Path, monkeypatch: pytes
 
     def trusting(self: FolderLanding, landed: Landed) -> Iterator[bytes]:
         with Path(self.root, landed.key).open("rb") as file:
-            while chunk := file.read(landing._CHUNK):
+            while chunk := file.read(landing.limits.CHUNK):
                 yield chunk
 
     monkeypatch.setattr(FolderLanding, "_chunks", trusting)

@@ -14,7 +14,6 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from deploy.stand_ins import S3
-from resources import landing as landing_module
 from resources.landing import Gone, Landed, Landing, S3Landing, Unreachable, open_landing
 from resources.settings import Misconfigured
 
@@ -108,7 +107,7 @@ def test_every_object_below_the_prefix_is_listed_under_its_name(source: Source, 
 def test_pages_come_in_the_order_of_keys_and_go_on_after_any(
     source: Source, landing: Landing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(landing_module, "_PAGE", 2)
+    monkeypatch.setattr("resources.landing.limits.PAGE", 2)
     keys = [f"orders/{name}" for name in ("10", "9", "A", "a/0", "a/1", "é")]
     for key in reversed(keys):
         source.drop(key)
@@ -122,7 +121,7 @@ def test_pages_come_in_the_order_of_keys_and_go_on_after_any(
 def test_what_comes_while_pages_are_read_disturbs_nothing(
     source: Source, landing: Landing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(landing_module, "_PAGE", 2)
+    monkeypatch.setattr("resources.landing.limits.PAGE", 2)
     for name in "abcd":
         source.drop(f"orders/{name}")
     pages = landing.pages("orders")
@@ -178,7 +177,7 @@ def test_other_addresses_are_refused(url: str) -> None:
 def test_an_object_is_read_in_chunks(
     source: Source, landing: Landing, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(landing_module, "_CHUNK", 10)
+    monkeypatch.setattr("resources.landing.limits.CHUNK", 10)
     body = bytes(range(size))
     source.drop("orders/a", body)
     (landed,) = listed(landing)
@@ -214,7 +213,7 @@ def test_a_file_that_changes_while_it_is_read_is_gone(
     tmp_path: Path, change: bytes | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An object on S3 cannot: one answer is one version."""
-    monkeypatch.setattr(landing_module, "_CHUNK", 2)
+    monkeypatch.setattr("resources.landing.limits.CHUNK", 2)
     source, landing = Source(str(tmp_path)), open_landing(str(tmp_path))
     source.drop("orders/a")
     chunks = landing.fetch(listed(landing)[0]).chunks
