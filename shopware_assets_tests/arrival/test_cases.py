@@ -105,6 +105,11 @@ def test_what_arrives_later_changes_what_had_become_of_rows(case: str, shop: Pat
 
 SWEPT = "snapshot sent again"  # has the fewest commits
 LIKE = {  # make the commits that another case makes
+    "order cancelled",
+    "order gone from a new version",
+    "line sent again, of an order not there yet",
+    "newest day moves on, over a gap",
+    "second record of a pair at one time",
     "sales before their store",
     "return sent again, also in another window",
     "grocery lines before their orders",

@@ -66,7 +66,7 @@ def test_files_of_any_time(tmp_path: Path) -> None:
 def test_a_landing_that_asks_the_machine_for_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control."""
     now = datetime.now(UTC)
-    monkeypatch.setattr(landing, "_after_epoch", lambda since: now)
+    monkeypatch.setattr(landing.folder, "after_epoch", lambda since: now)
     with pytest.raises(AssertionError):
         check(Shopware(tmp_path, {"SHOPWARE_REJECT_THRESHOLD": "1"}))
 
