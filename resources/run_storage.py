@@ -42,18 +42,21 @@ class LaptopStorage(DagsterSqliteStorage):
         return cls.from_local(inst_data=inst_data, **config_value)
 
 
-class _Runs(SqliteRunStorage):
+class _OneDatabase:
+    """A storage that has one database."""
+
+    _conn_string: str
+
     @contextmanager
     def connect(self) -> Iterator[Connection]:
         with _engine(self._conn_string).begin() as connection:
             yield connection
 
 
-class _Schedules(SqliteScheduleStorage):
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        with _engine(self._conn_string).begin() as connection:
-            yield connection
+class _Runs(_OneDatabase, SqliteRunStorage): ...
+
+
+class _Schedules(_OneDatabase, SqliteScheduleStorage): ...
 
 
 class _EventLog(SqliteEventLogStorage):

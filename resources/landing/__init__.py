@@ -5,12 +5,11 @@ calls its files: one odd name must never hide the others (see docs/adr/0003-land
 """
 
 from resources.landing.folder import FolderLanding
-from resources.landing.objects import ARCHIVE, Fetched, Gone, Landed, Landing, Unreachable
+from resources.landing.objects import Fetched, Gone, Landed, Landing, Unreachable
 from resources.landing.s3 import S3Landing
 from resources.settings import Misconfigured
 
 __all__ = [
-    "ARCHIVE",
     "Fetched",
     "FolderLanding",
     "Gone",

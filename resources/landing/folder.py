@@ -161,27 +161,25 @@ class FolderLanding:
         archived = Path(self.root, ARCHIVE, key)
         if not archived.is_file():
             return False
-        target = Path(self.root, key)
-        staged = Path(self.root, _INCOMING, uuid.uuid4().hex)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            staged.parent.mkdir(exist_ok=True)
+        with self._staged(key) as staged:
             shutil.copy2(archived, staged)
-            staged.replace(target)
-        except OSError as error:
-            raise self._unwritable(error) from error
         return True
 
     def put(self, key: str, body: bytes, landed_at: datetime | None = None) -> None:
-        target = Path(self.root, key)
-        staged = Path(self.root, _INCOMING, uuid.uuid4().hex)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            staged.parent.mkdir(exist_ok=True)
+        with self._staged(key) as staged:
             staged.write_bytes(body)
             if landed_at:
                 since = (landed_at - EPOCH) // timedelta(microseconds=1) * 1000  # exactly: a float would be too short
                 os.utime(staged, ns=(since, since))
+
+    @contextmanager
+    def _staged(self, key: str) -> Iterator[Path]:
+        """A file that is the object, whole, when the block has ended."""
+        target, staged = Path(self.root, key), Path(self.root, _INCOMING, uuid.uuid4().hex)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staged.parent.mkdir(exist_ok=True)
+            yield staged
             staged.replace(target)
         except OSError as error:
             raise self._unwritable(error) from error

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import urlparse
 
@@ -144,15 +144,16 @@ class S3Landing:
             raise self._unusable(error) from error
 
     def archive(self, objects: Iterable[Landed]) -> Iterator[Landed]:
-        todo = list(objects)
-        if todo:
-            self._check_deletes_on_condition()
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for landed, is_moved in zip(todo, pool.map(self._archive, todo), strict=True):
-                if is_moved:
-                    yield landed
+        if todo := list(objects):
+            archive = partial(self._archive, self._remover)
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                for landed, is_moved in zip(todo, pool.map(archive, todo), strict=True):
+                    if is_moved:
+                        yield landed
 
-    def _check_deletes_on_condition(self) -> None:
+    @cached_property
+    def _remover(self) -> Any:
+        """The client, once it is known that the store deletes on a condition."""
         probe = {"Bucket": self._bucket, "Key": self._full(f"{ARCHIVE}/.probe-{uuid.uuid4().hex}")}
         try:
             self._writer.put_object(**probe, Body=b"", **self._encrypted)
@@ -162,7 +163,7 @@ class S3Landing:
                 if not _is_other_version(error):
                     raise
                 self._s3.delete_object(**probe)
-                return
+                return self._s3
         except (BotoCoreError, ClientError) as error:
             raise self._unusable(error) from error
         raise Misconfigured(
@@ -170,7 +171,7 @@ class S3Landing:
             "arrives meanwhile would be safe from being archived."
         )
 
-    def _archive(self, landed: Landed) -> bool:
+    def _archive(self, remover: Any, landed: Landed) -> bool:
         source, target = self._full(landed.key), self._full(f"{ARCHIVE}/{landed.key}")
         try:
             head = self._s3.head_object(Bucket=self._bucket, Key=source, IfMatch=landed.version)
@@ -182,7 +183,7 @@ class S3Landing:
                 self._copy(target, older, archived["ETag"], archived["Metadata"])
             self._copy(source, target, head["ETag"], metadata)
             self._verify(source, target, head)
-            self._s3.delete_object(Bucket=self._bucket, Key=source, IfMatch=landed.version)
+            remover.delete_object(Bucket=self._bucket, Key=source, IfMatch=landed.version)
         except ClientError as error:
             if _is_other_version(error):
                 return False
@@ -207,10 +208,8 @@ class S3Landing:
     def _verify(self, source: str, target: str, head: Any) -> None:
         """Compares size and, where the etag is not a checksum of the whole (parts, KMS), the content."""
         copy = self._s3.head_object(Bucket=self._bucket, Key=target)
-        if copy["ContentLength"] == head["ContentLength"] and copy["ETag"] == head["ETag"]:
-            return
-        is_as_long = copy["ContentLength"] == head["ContentLength"]
-        if not is_as_long or self._digest(source, head) != self._digest(target, copy):
+        is_as_long, is_summed = (copy[name] == head[name] for name in ("ContentLength", "ETag"))
+        if not (is_as_long and (is_summed or self._digest(source, head) == self._digest(target, copy))):
             raise Unreachable(f"its copy {target} is not the same")
 
     def _digest(self, key: str, head: Any) -> str:
@@ -218,12 +217,12 @@ class S3Landing:
         return hashlib.file_digest(body, "sha256").hexdigest()
 
     def restore(self, key: str) -> bool:
+        source = self._full(f"{ARCHIVE}/{key}")
         try:
-            archived = self._archived(self._full(f"{ARCHIVE}/{key}"))
+            archived = self._archived(source)
             if archived is None:
                 return False
-            target = self._full(f"{ARCHIVE}/{key}")
-            self._copy(target, self._full(key), archived["ETag"], archived["Metadata"])
+            self._copy(source, self._full(key), archived["ETag"], archived["Metadata"])
         except (BotoCoreError, ClientError) as error:
             raise self._unusable(error) from error
         return True

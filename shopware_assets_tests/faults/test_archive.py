@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -34,7 +35,7 @@ class Killed(BaseException):
     """The process ended."""
 
 
-class Place:
+class Place(ABC):
     """A landing and its archive, seen from outside."""
 
     def __init__(self, landing: Landing) -> None:
@@ -46,17 +47,17 @@ class Place:
         """The objects as they are now, as if bronze had their rows."""
         return [landed for key in KEYS if (landed := self.landing.find(key))]
 
+    @abstractmethod
     def archived(self) -> int:
         """How many objects are in the archive."""
-        raise NotImplementedError
 
+    @abstractmethod
     def bodies(self) -> dict[str, bytes]:
         """Every object by its key, those of the archive too."""
-        raise NotImplementedError
 
+    @abstractmethod
     def newer(self, key: str, body: bytes) -> None:
         """A newer version arrives."""
-        raise NotImplementedError
 
 
 class Folder(Place):
