@@ -189,10 +189,11 @@ def read_feeds(lake: Lake, tables: Sequence[str], days: Sequence[str] | None = N
     return (rows if days is None else rows.filter(pl.col("at").is_in(days))).drop("month").collect()
 
 
-def newest_day_fed(lake: Lake, table: str, column: str) -> str:
-    """The newest day that a table feeds by a column; "" if none."""
+def days_fed(lake: Lake, table: str, column: str) -> tuple[str, str]:
+    """The first and the newest day that a table feeds by a column; "" if none."""
     rows = lake.scan(LINEAGE).filter(pl.col("table_name") == table, pl.col("kind") == "feeds", pl.col("name") == column)
-    return rows.select(pl.col("at").max()).collect().item() or ""
+    first, newest = rows.select(first=pl.col("at").min(), newest=pl.col("at").max()).collect().row(0)
+    return first or "", newest or ""
 
 
 def _of(rows: pl.LazyFrame, table: Table | None) -> pl.LazyFrame:

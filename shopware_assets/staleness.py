@@ -222,12 +222,12 @@ def _stale_answer(
     lost: set[str],
 ) -> tuple[Stale, set[str]]:
     """What is stale, and what would be but waits for what is pending."""
-    newest = ""
+    span = None
     if answer.every_day:
         read = answer.inputs[0]
         fed = feeds.filter((pl.col("table_name") == table_read(read).name) & (pl.col("name") == read.days[0]))
-        newest = str(fed["at"].max() or "")
-    need = needed(answer, feeds, newest)
+        span = str(fed["at"].min() or ""), str(fed["at"].max() or "")
+    need = needed(answer, feeds, span)
     facts = ["window", "name", "at", "fingerprint"]
     expected = need.with_columns(made_from_name())
     recorded = made_from.filter(pl.col("table_name") == answer.table.name)

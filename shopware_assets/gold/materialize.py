@@ -83,7 +83,7 @@ class Gold:
 
     def _following(self, day: str, before: str | None) -> list[str]:
         """The days after one that was made, if what it leaves to the next has changed; they may stay as they are."""
-        newest, following = self._newest, [later(day, number) for number in range(1, _FOLLOWING + 1)]
+        (_, newest), following = self._span or ("", ""), [later(day, number) for number in range(1, _FOLLOWING + 1)]
         following = [next for next in following if next <= newest and (before is None or next < before)]
         facts = ("window", "name", "at", "fingerprint")
         expected = self._facts(following[:1]).with_columns(made_from_name()).select(facts)
@@ -99,10 +99,12 @@ class Gold:
         return ledger.held_windows(self.lake, self.threshold, *among)
 
     @cached_property
-    def _newest(self) -> str:
-        """The newest day of the first input."""
+    def _span(self) -> tuple[str, str] | None:
+        """Of an answer that has every day, the first and the newest, which are those of its first input."""
+        if not self.answer.every_day:
+            return None
         read = self.answer.inputs[0]
-        return ledger.newest_day_fed(self.lake, table_read(read).name, read.days[0])
+        return ledger.days_fed(self.lake, table_read(read).name, read.days[0])
 
     def _facts(self, days: Sequence[str]) -> pl.DataFrame:
         if not days:
@@ -113,7 +115,7 @@ class Gold:
             None if self.answer.day is None else sorted({later(day, -number) for day in days for number in back})
         )
         feeds = ledger.read_feeds(self.lake, tables, read_days)
-        facts = needed(self.answer, feeds, self._newest if self.answer.every_day else "")
+        facts = needed(self.answer, feeds, self._span)
         return facts.filter(pl.col("window").is_in(days))
 
     def _replace(self, days: list[str], now: "Gold") -> pl.DataFrame:
@@ -122,18 +124,17 @@ class Gold:
             inside = (pl.col("table_name") == table.name) & (pl.col("window") > days[0])
             facts = facts.filter(~inside)
         inputs = {read.table: nw.from_native(now._rows(read, facts)) for read in self.answer.inputs}
-        if self.answer.every_day:
-            # Days that are not there (any more) are made too: they lose their rows.
-            there = facts["window"].unique().sort().to_list() if self.answer.inputs[0].is_gold else days
-            named = pl.LazyFrame({"day": there}, schema={"day": pl.String})
-            named = named.with_columns(is_newest=pl.col("day") == now._newest)
+        if now._span:
+            first, newest = now._span  # days beyond are made too: they lose their rows
+            named = pl.LazyFrame({"day": days}).filter(pl.col("day").is_between(pl.lit(first), pl.lit(newest)))
+            named = named.with_columns(is_newest=pl.col("day") == newest)
             inputs["days"] = nw.from_native(named.with_columns(pl.col("day").str.to_date()))
         rows = self.answer.compute(inputs, self.engine).to_native().select(list(table.columns))
         name = named_window(table)
         rows = rows.filter(name.is_in(days)).collect()
         feeds = self._feeds(rows)
         if self.answer.reads_itself:
-            made_here = needed(self.answer, feeds.with_columns(table_name=pl.lit(table.name)), "")
+            made_here = needed(self.answer, feeds.with_columns(table_name=pl.lit(table.name)), now._span)
             facts = pl.concat([facts, made_here.filter(pl.col("window").is_in(days))]).unique()
         windows = None if days == [WHOLE] else [Grain.DAY.parse(day) for day in days]
         version = self.lake.replace(table, rows, windows)
@@ -172,12 +173,12 @@ def later(day: str, days: int) -> str:
     return str(date.fromisoformat(day) + timedelta(days=days)) if day != WHOLE else WHOLE
 
 
-def needed(answer: Answer, feeds: pl.DataFrame, newest: str) -> pl.DataFrame:
+def needed(answer: Answer, feeds: pl.DataFrame, span: tuple[str, str] | None) -> pl.DataFrame:
     """What each day of an answer is to be made from.
 
     Args:
         feeds: The `feeds` facts of the lineage.
-        newest: Of an answer that has every day, the newest: what it is made from includes that it is.
+        span: Of an answer that has every day, the first and the newest, which is made from that it is the newest too.
 
     Returns:
         `window` (the day), `table_name`, `name` (the day column), `at` (the window that is read), `fingerprint`,
@@ -220,14 +221,15 @@ def needed(answer: Answer, feeds: pl.DataFrame, newest: str) -> pl.DataFrame:
         )
     )
     need = pl.concat([need, defined])
-    if answer.every_day and answer.inputs[0].is_gold:  # which has every day itself: others are none
-        first = need.filter(pl.col("table_name") == table_read(answer.inputs[0]).name)
-        need = need.join(first, on="window", how="semi")
+    if span is None:
+        return need
+    first, newest = span
+    need = need.filter(pl.col("window").is_between(pl.lit(first), pl.lit(newest)))
     if not newest:
         return need
     is_newest = {"window": newest, "table_name": "", "name": "newest", "at": newest, "fingerprint": "newest"}
     mark = pl.DataFrame([{**is_newest, "rests_on": None, "day_of": newest}], schema=need.schema)
-    return pl.concat([need.filter(pl.col("window") <= newest), mark])
+    return pl.concat([need, mark])
 
 
 def reading(

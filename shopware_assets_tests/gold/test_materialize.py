@@ -51,30 +51,34 @@ FEEDS = pl.DataFrame(
 
 
 @pytest.mark.parametrize(
-    ("answer", "newest", "needs"),
+    ("answer", "span", "needs"),
     [
-        ("order_kpis_daily", "", [(D1, ORDERS, D1), (D1, ITEMS, D3), (D5, ITEMS, D3)]),
-        ("category_kpis_daily", "", [(D1, ITEMS, D3)]),
-        ("inventory_current", "", [(WHOLE, DAILY, D3)]),  # its newest day alone
+        ("order_kpis_daily", None, [(D1, ORDERS, D1), (D1, ITEMS, D3), (D5, ITEMS, D3)]),
+        ("category_kpis_daily", None, [(D1, ITEMS, D3)]),
+        ("inventory_current", None, [(WHOLE, DAILY, D3)]),  # its newest day alone
         (  # its snapshots, the day before, and that it is the newest; the day after the newest is none
-            *("inventory_daily", D3),
+            *("inventory_daily", (D1, D3)),
             [(D1, STOCK, f"{D1}-08:00"), (D2, DAILY, D1), (D3, STOCK, f"{D3}-09:00"), (D3, DAILY, D2), (D3, "", D3)],
         ),
     ],
 )
-def test_what_each_day_is_made_from(answer: str, newest: str, needs: list[tuple[str, str, str]]) -> None:
-    found = needed(ANSWERS[answer], FEEDS.sample(fraction=1, shuffle=True, seed=1), newest)
+def test_what_each_day_is_made_from(
+    answer: str, span: tuple[str, str] | None, needs: list[tuple[str, str, str]]
+) -> None:
+    found = needed(ANSWERS[answer], FEEDS.sample(fraction=1, shuffle=True, seed=1), span)
     defined, read = found.filter(name="definition"), found.filter(pl.col("name") != "definition")
     assert sorted(read.select("window", "table_name", "at").iter_rows()) == sorted(needs)
     assert sorted(defined["window"]) == sorted({day for day, *_ in needs}), "and once by a definition"
-    assert needed(ANSWERS[answer], FEEDS.clear(), "").is_empty()
+    assert needed(ANSWERS[answer], FEEDS.clear(), span and ("", "")).is_empty()
 
 
 def test_a_range_of_days_is_made_from_each_of_them() -> None:
-    found = needed(ANSWERS["product_performance_daily"], FEEDS, "2025-03-28")
+    found = needed(ANSWERS["product_performance_daily"], FEEDS, (D1, "2025-03-28"))
     of_the_first = found.filter(pl.col("at") == D1)
     assert set(of_the_first["window"]) == {f"2025-03-{day:02}" for day in range(1, 29)}, "28 days read the first"
     assert found.filter(pl.col("window") > "2025-03-28").is_empty()
+    assert needed(ANSWERS["product_performance_daily"], FEEDS, (D2, D3))["window"].unique().sort().to_list() == [D2, D3]
+    assert needed(ANSWERS["product_performance_daily"], FEEDS, ("", "")).is_empty(), "no stock, no days"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +93,7 @@ def test_a_range_of_days_is_made_from_each_of_them() -> None:
 )
 def test_days_that_read_a_window(table: str, window: str, read_by: set[str]) -> None:
     answer, windows = ANSWERS["order_kpis_daily"], pl.DataFrame({"table_name": [table], "window": [window]})
-    need = needed(answer, FEEDS, "")
+    need = needed(answer, FEEDS, None)
     every = days(1, 3, 5, 7, 9)
     assert reading(answer, every, need, need.clear(), windows) == read_by
     assert reading(answer, every, need.clear(), need, windows) == read_by, "also what they were made from"
