@@ -9,6 +9,7 @@ from shopware_assets.contracts.windows import Grain, contiguous
 from shopware_assets.partitions import Partitions
 from shopware_assets.serving.tables import SERVED
 from shopware_assets.staleness import INPUTS, Stale, Survey
+from shopware_assets.transforms import ANSWERS
 
 _BRIDGE = {Grain.HOUR: 48, Grain.DAY: 60}  # windows that cost less to make again than a further run costs to start
 _WINDOWS = 2000  # of one run
@@ -33,11 +34,18 @@ def wanted(survey: Survey, partitions: Partitions, serves: bool) -> Iterable[Req
 
 
 def _together(gold: Sequence[Stale], serves: bool) -> Iterable[tuple[tuple[str, ...], Stale]]:
-    """Gold tables that are stale in the same windows are made by one run, which also serves them."""
+    """Gold tables that are stale in the same windows are made by one run; after them, in that run too, the gold tables
+    that read them, which would be stale next, and what is served of all these.
+    """
     groups: dict[frozenset[str], list[Stale]] = {}
-    for stale in gold:
+    for answer, stale in zip(ANSWERS.values(), gold, strict=True):
         if stale.windows:
             groups.setdefault(stale.windows, []).append(stale)
+        reads = {read.table for read in answer.inputs}
+        for group in groups.values():
+            grain, made = group[0].table.grain, {member.table.name for member in group}
+            if answer.table.name not in made and made & reads and answer.table.grain in (None, grain):
+                group.append(stale)
     for group in groups.values():
         names = [stale.table.name for stale in group]
         served = [s.table.name for s in SERVED.values() if serves and f"gold/{s.answer}" in names]
