@@ -142,6 +142,15 @@ class S3(Server):
         client("s3", self.endpoint).create_bucket(Bucket=name)
         return name
 
+    def fresh_folder(self) -> str:
+        """The address of a folder that nobody else uses, in one bucket for all: Polars watches over every bucket that
+        it has read from, for as long as the process lives.
+        """
+        s3 = client("s3", self.endpoint)
+        with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+            s3.create_bucket(Bucket="folders")
+        return f"s3://folders/{uuid4().hex[:16]}"
+
 
 @cache
 def client(service: str, endpoint: str) -> Any:

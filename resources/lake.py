@@ -365,6 +365,9 @@ class _Snapshot(Lake):
             self._opened[table.name] = super().open(table)
         return self._opened[table.name]
 
+    def _made(self, table: Table) -> DeltaTable:
+        raise TypeError(f"{table.name} cannot be written from a snapshot: it would not see what others write.")
+
 
 def object_store(url: str, options: dict[str, str]) -> obstore.store.ObjectStore:
     """The store behind a folder (made if absent) or s3://bucket/prefix. Credentials are found as boto3 finds them.

@@ -10,11 +10,10 @@ from sensors import healing
 from sensors.landing import ingestions, look
 from sensors.requests import Admitted, admit, asked_before, digest
 from sensors.watch import Watch, feeds
-from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract
 from shopware_assets.contracts.windows import Grain
 from shopware_assets.partitions import Partitions
-from shopware_assets.staleness import WATCHED, Survey
+from shopware_assets.staleness import WATCHED, Survey, definitions
 
 _TICK = 20.0  # seconds of listing; a sensor has 60
 
@@ -74,14 +73,14 @@ def healing_sensor(partitions: Partitions) -> dg.SensorDefinition:
     def sensor(
         context: dg.SensorEvaluationContext, lake: LakeResource, engine: EngineResource, rules: RulesResource
     ) -> dg.SensorResult:
-        tables = lake.open()
+        tables = lake.open().snapshot()
         # The cursor only saves work: at these versions, by these rules and with these windows nothing was stale.
-        by = (rules.reject_threshold, rules.serves, *(contract.fingerprint for contract in CONTRACTS.values()))
+        by = (rules.reject_threshold, rules.serves, *definitions())
         there = (partitions.last(grain) for grain in Grain)
         versions = digest([*((table.name, tables.version(table)) for table in WATCHED), by, *there])
         if versions == context.cursor:
             return dg.SensorResult(skip_reason="Nothing has changed.", cursor=versions)
-        survey = Survey(tables.snapshot(), engine.open(), rules.reject_threshold)
+        survey = Survey(tables, engine.open(), rules.reject_threshold)
         wanted = list(healing.wanted(survey, partitions, rules.serves))
         return _result(admit(wanted, asked_before(context.instance)), None if wanted else versions)
 

@@ -236,6 +236,12 @@ def _stale_answer(
     return Stale(answer.table, frozenset(windows - waits - blocked), frozenset(blocked)), waits - blocked
 
 
+def definitions() -> list[str]:
+    """What windows are judged and made by, as text that changes when that does."""
+    judged_by = [ledger.judged_by(contract, days_read(contract.name)) for contract in CONTRACTS.values()]
+    return judged_by + [answer.fingerprint for answer in ANSWERS.values()]
+
+
 INPUTS: tuple[Table, ...] = (ledger.ALLOWED, *map(bronze, CONTRACTS.values()))
 """The tables from which all others follow."""
 

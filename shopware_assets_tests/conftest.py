@@ -14,7 +14,11 @@ from deploy import stand_ins
 
 @pytest.fixture(scope="session", autouse=True)
 def no_account() -> Iterator[None]:
-    """No setting of the person who runs the tests counts, and the credentials are those of the stand-ins."""
+    """No setting of the person who runs the tests counts, and the credentials are those of the stand-ins.
+
+    What is not on this machine is behind a proxy that is not there: a call to AWS fails at once. All this is set once:
+    threads of Polars read the environment all the time, and one that changes while they do can crash the process.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             if name.startswith(("AWS_", "SHOPWARE_", "DAGSTER_")):
@@ -26,16 +30,11 @@ def no_account() -> Iterator[None]:
         patch.setenv("AWS_DEFAULT_REGION", stand_ins.REGION)
         for name, value in stand_ins.CREDENTIALS.items():
             patch.setenv(name, value)
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+            value = "127.0.0.1,localhost" if name == "NO_PROXY" else "http://127.0.0.1:9"
+            patch.setenv(name, value)
+            patch.setenv(name.lower(), value)
         yield
-
-
-@pytest.fixture(autouse=True)
-def no_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is not on this machine is behind a proxy that is not there: a call to AWS fails at once."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        value = "127.0.0.1,localhost" if name == "NO_PROXY" else "http://127.0.0.1:9"
-        monkeypatch.setenv(name, value)
-        monkeypatch.setenv(name.lower(), value)
 
 
 @pytest.fixture(scope="session")

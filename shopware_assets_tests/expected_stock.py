@@ -84,24 +84,31 @@ with ranges as (
         generate_series(feed.first_day::timestamp, feed.last_day::timestamp, interval 1 day) as stops(stop)
 ), of_day as (
     select product_id, date, sum(average_stock * observed_hours) as stock_hours, max(observed_hours) as hours,
-        sum(opening_stock) as opening, sum(units_restocked) as restocked, sum(restocks) as restocks, count(*) as pairs,
+        sum(units_restocked) as restocked, sum(restocks) as restocks, count(*) as pairs,
         count(*) filter (closing_stock > 0) as in_stock, count(restock_threshold) as planned,
         count(*) filter (closing_stock > restock_threshold) as above
     from stock_days group by all
 ), stored as (
     select product_id, days, ranges.date, sum(stock_hours) / nullif(sum(hours), 0) as average_stock,
-        sum(hours) as hours, min_by(opening, of_day.date) + sum(restocked) as to_sell, sum(restocks) as restocks,
-        sum(pairs) as pairs, sum(in_stock) as in_stock, sum(planned) as planned, sum(above) as above
+        sum(hours) as hours, sum(restocked) as restocked, sum(restocks) as restocks, sum(pairs) as pairs,
+        sum(in_stock) as in_stock, sum(planned) as planned, sum(above) as above
     from ranges join of_day on of_day.date between start and ranges.date group by all
+), opened as (
+    select product_id, days, date, sum(opening) as opening from (
+        select product_id, warehouse_id, days, ranges.date, min_by(opening_stock, stock_days.date) as opening
+        from ranges join stock_days on stock_days.date between start and ranges.date group by all
+    ) group by all
 ), sold as (
     select product_id, days, date, sum(units_sold)::bigint as units_sold
     from ranges join by_product on timestamp_date between start and date group by all
 )
 select product_id, days, date, coalesce(units_sold, 0) as units_sold, average_stock,
-    coalesce(units_sold, 0) / nullif(average_stock, 0) as turnover, days / nullif(turnover, 0) as days_of_inventory,
-    coalesce(units_sold, 0) / nullif(to_sell, 0) as sell_through, in_stock / pairs as stock_availability,
+    coalesce(units_sold, 0) / nullif(average_stock, 0) as turnover,
+    if(turnover > 0, days / turnover, null) as days_of_inventory,
+    coalesce(units_sold, 0) / nullif(opening + restocked, 0) as sell_through, in_stock / pairs as stock_availability,
     above / nullif(planned, 0) as availability_above_threshold,
     if(hours > 0, restocks / days, null) as restock_frequency
-from stored full join sold using (product_id, days, date) order by product_id, days, date
+from stored join opened using (product_id, days, date) full join sold using (product_id, days, date)
+order by product_id, days, date
 """
 """Also over `by_product`, the sales of products."""

@@ -464,6 +464,27 @@ def test_it_looks_again_when_the_rules_have_changed(held: World, monkeypatch: py
     assert held.asked("healing") == [(["silver/orders", "silver/orders_rejected"], ("2025-06-01", "2025-06-01"), 1)]
 
 
+def test_it_looks_again_when_a_definition_has_changed(good: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    good.settle()
+    assert good.tick("healing").skip_message == "Nothing has changed."
+    answer = dataclasses.replace(ANSWERS["order_kpis_daily"], description="Something else.")
+    monkeypatch.setitem(ANSWERS, "order_kpis_daily", answer)
+    assert good.asked("healing") == [(["gold/order_kpis_daily"], ("2025-06-01", "2025-06-01"), 1)]
+
+
+def test_what_reads_gold_is_made_in_the_same_run(world: World) -> None:
+    record = '{"inventory_id": 1, "product_id": 1, "warehouse_id": 2, "stock_level": 3, "last_updated": 1748736939}'
+    world.drop("inventory/2025-06-01-00.jsonl", record.encode())
+    for request in world.tick("landing_inventory").run_requests:
+        world.run(request)
+    (request,) = world.tick("healing").run_requests
+    daily, of_stock = "gold/inventory_daily", ["stockouts", "inventory_current", "product_performance_daily"]
+    assert facts(request) == ([daily, *(f"gold/{name}" for name in of_stock)], ("2025-06-01", "2025-06-01"), 1)
+    assert world.run(request)
+    assert [world.lake.rows(ANSWERS[name].table) for name in ("inventory_daily", *of_stock)] == [1, 0, 1, 3]
+    assert world.asked("healing") == []
+
+
 @pytest.mark.long
 def test_a_refund_from_before_the_start_stops_nothing(world: World) -> None:
     """It is kept, with a warning; only gold has no such day."""

@@ -1,6 +1,7 @@
 """Materializing gold: each day computed from the windows and days that feed it, and replaced whole."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -23,6 +24,10 @@ _FOLLOWING = 30  # days made again at once where what one leaves to the next has
 _ATTEMPTS = 5
 
 
+class NotComputed(Exception):
+    """Days of a gold table cannot be computed from their rows, as when a sum does not fit; the others are made."""
+
+
 @dataclass(frozen=True)
 class Gold:
     """Materializes the days of one gold table."""
@@ -42,24 +47,34 @@ class Gold:
 
         Raises:
             Overtaken: Other runs kept replacing the same days.
+            NotComputed: Some days cannot be computed. Where a day goes on from the one before, the first of them ends
+                it; others are made before this is said.
         """
         yield pl.DataFrame(schema={"window": pl.String, "rows": pl.Int64})
-        now = self._now()
-        todo = now._free(days)
+        todo, most, failed = self._now()._free(days), _BATCH_DAYS, []
         while todo:
-            batch = self._batch(todo)
-            for attempt in range(_ATTEMPTS):
-                try:
-                    yield self._replace(batch, now)
+            batch = self._batch(todo[:most])
+            try:
+                yield self._made(batch)
+            except pl.exceptions.PolarsError as error:
+                if len(batch) > 1:  # one of them
+                    most = len(batch) // 2
+                    continue
+                failed.append((batch[0], error))
+                if self.answer.reads_itself:
                     break
-                except Overtaken:
-                    if attempt == _ATTEMPTS - 1:
-                        raise
-                finally:
-                    now = self._now()
-            todo = todo[len(batch) :]
+            todo, most = todo[len(batch) :], _BATCH_DAYS
             if self.answer.reads_itself:
-                todo = now._following(batch[-1], before=todo[0] if todo else None) + todo
+                todo = self._now()._following(batch[-1], before=todo[0] if todo else None) + todo
+        if failed:
+            raise NotComputed(", ".join(day for day, _ in failed)) from failed[0][1]
+
+    def _made(self, days: list[str]) -> pl.DataFrame:
+        """Makes days from what there is; again, where they are overtaken."""
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(Overtaken):
+                return self._replace(days, self._now())
+        return self._replace(days, self._now())
 
     def _now(self) -> "Gold":
         """The same, for reading: tables that are read several times are opened once."""
@@ -75,15 +90,15 @@ class Gold:
         return [day for day in days if day not in blocked]
 
     def _batch(self, days: list[str]) -> list[str]:
-        """The first of the days; where a day goes on from the one before, without a gap."""
-        batch = days[:_BATCH_DAYS]
-        if self.answer.every_day:
-            batch = [day for number, day in enumerate(batch) if day == later(batch[0], number)]
-        return batch
+        """The days that can be made together; where a day goes on from the one before, those without a gap."""
+        if not self.answer.every_day:
+            return days
+        return [day for number, day in enumerate(days) if day == later(days[0], number)]
 
     def _following(self, day: str, before: str | None) -> list[str]:
         """The days after one that was made, if what it leaves to the next has changed; they may stay as they are."""
-        (_, newest), following = self._span or ("", ""), [later(day, number) for number in range(1, _FOLLOWING + 1)]
+        _, newest = self._span or ("", "")
+        following = [later(day, number) for number in range(1, _FOLLOWING + 1)]
         following = [next for next in following if next <= newest and (before is None or next < before)]
         facts = ("window", "name", "at", "fingerprint")
         expected = self._facts(following[:1]).with_columns(made_from_name()).select(facts)

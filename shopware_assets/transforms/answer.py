@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -53,8 +54,8 @@ class Answer:
         key: The columns that name a row.
         day: The column that holds a row's day, by which the table is partitioned; None if it has no days.
         compute: From the rows of its inputs (at least those that its days need) to its rows.
-        every_day: Whether it has every day from the first of its first input to the newest, on which it may be another;
-            then `compute` also gets `days`: `day` and `is_newest`.
+        every_day: Whether it has every day from the first of its first input to the newest, on which it may be another,
+            and no other day; then `compute` also gets `days`: `day` and `is_newest`.
         complete_with: The tables that must have been delivered for a day before it counts as ready.
         sum_of: The columns whose sum over a day must be that of the (gold) table that is its second input.
         may_be_empty: Whether it is nothing to worry about when it has no row.
@@ -80,9 +81,19 @@ class Answer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes with what the answer means: its definitions, and the module that computes it."""
-        code = inspect.getsource(inspect.getmodule(self.compute) or inspect)
-        return hashlib.sha256("\n".join((repr(self), code)).encode()).hexdigest()[:12]
+        """Changes with what the answer means: its definitions, the module that computes it, and the functions that it
+        takes from other transforms.
+        """
+        module = sys.modules[self.compute.__module__]
+        taken = [
+            thing
+            for thing in vars(module).values()
+            if inspect.isfunction(thing)
+            and thing.__module__.startswith(__package__)
+            and thing.__module__ != module.__name__
+        ]
+        code = (inspect.getsource(module), *sorted(map(inspect.getsource, taken)))
+        return hashlib.sha256("\n".join((repr(self), *code)).encode()).hexdigest()[:12]
 
     @property
     def reads_itself(self) -> bool:

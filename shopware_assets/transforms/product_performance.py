@@ -6,7 +6,7 @@ import narwhals as nw
 
 from shopware_assets.contracts.contract import Type
 from shopware_assets.transforms.answer import Answer, Input, Measure
-from shopware_assets.transforms.engine import Engine
+from shopware_assets.transforms.engine import Engine, exact
 from shopware_assets.transforms.order_kpis import flag, rate
 
 RANGES = (1, 7, 28)
@@ -28,9 +28,14 @@ _OF_STOCK = (
 def _per_day(inputs: Mapping[str, nw.LazyFrame]) -> nw.LazyFrame:
     """What adds up over days, per product and day."""
     stock, threshold = nw.col("closing_stock"), nw.col("restock_threshold")
+    # Every day of a pair of product and warehouse is there from its first on: the first of these days is that one, or
+    # no range begins before it.
+    is_first = nw.col("date") == nw.col("date").min().over("product_id", "warehouse_id")
     stored = (
         inputs["gold/inventory_daily"]
         .with_columns(
+            _opening=exact("opening_stock"),
+            _begun=nw.when(is_first).then(exact("opening_stock")),
             _stock_hours=nw.col("average_stock").fill_null(0.0) * nw.col("observed_hours"),
             _has_stock=flag(stock > 0),
             _is_planned=flag(~threshold.is_null()),
@@ -40,8 +45,9 @@ def _per_day(inputs: Mapping[str, nw.LazyFrame]) -> nw.LazyFrame:
         .agg(
             _stock_hours=nw.col("_stock_hours").sum(),
             _hours=nw.col("observed_hours").max(),
-            _opening=nw.col("opening_stock").sum(),
-            _restocked=nw.col("units_restocked").sum(),
+            _opening=nw.col("_opening").sum(),
+            _begun=nw.col("_begun").sum(),
+            _restocked=exact("units_restocked").sum(),
             _restocks=nw.col("restocks").sum(),
             _pairs=nw.len().cast(Type.INT.dtype),
             _in_stock=nw.col("_has_stock").sum(),
@@ -49,7 +55,9 @@ def _per_day(inputs: Mapping[str, nw.LazyFrame]) -> nw.LazyFrame:
             _above=nw.col("_is_above").sum(),
         )
     )
-    sold = inputs["gold/sales_by_product_daily"].select("product_id", "units_sold", date="timestamp_date")
+    sold = inputs["gold/sales_by_product_daily"].select(
+        "product_id", date="timestamp_date", units_sold=exact("units_sold")
+    )
     return nw.concat([stored, sold], how="diagonal")
 
 
@@ -70,10 +78,13 @@ def _product_performance_daily(inputs: Mapping[str, nw.LazyFrame], engine: Engin
     totals = (
         ranges.with_columns(_stored_on=stored_on)
         .with_columns(_first=nw.col("_stored_on").min().over(*_KEY))
-        .with_columns(_opening=nw.when(nw.col("_from") == nw.col("_first")).then(nw.col("_opening")))
+        .with_columns(
+            # What a warehouse has that begins within the range opens with what it has then.
+            _opening=nw.when(nw.col("_from") == nw.col("_first")).then(nw.col("_opening")).otherwise(nw.col("_begun"))
+        )
         .group_by(*_KEY)
         .agg(*(nw.col(name).sum() for name in (*_OF_STOCK, "units_sold")))
-        .with_columns(nw.col("units_sold").fill_null(0))
+        .with_columns(units_sold=nw.col("units_sold").cast(Type.INT.dtype).fill_null(0))
     )
     observed = nw.col("_hours") > 0
     return (
@@ -117,7 +128,7 @@ PRODUCT_PERFORMANCE_DAILY = Answer(
         Measure(
             "sell_through",
             Type.FLOAT,
-            "units_sold / (opening_stock of the range's first day with stock records + units_restocked).",
+            "units_sold / (opening_stock of each warehouse's first day in the range + units_restocked).",
             "0..",
         ),
         Measure(

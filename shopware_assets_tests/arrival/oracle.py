@@ -590,7 +590,8 @@ def _figures(stored: list[Row], units_sold: int, length: int) -> Row:
         hours_of[row["date"]] = max(hours_of[row["date"]], row["observed_hours"])
     observed = sum(hours_of.values())
     held = sum(row["average_stock"] * row["observed_hours"] for row in stored if row["average_stock"] is not None)
-    opening = sum(row["opening_stock"] for row in stored if row["date"] == min(hours_of))
+    first = {row["warehouse_id"]: row for row in sorted(stored, key=lambda row: row["date"], reverse=True)}
+    opening = sum(row["opening_stock"] for row in first.values())
     planned = [row for row in stored if row["restock_threshold"] is not None]
     average = held / observed if observed else None
     turnover = _rate(units_sold, average)

@@ -26,7 +26,7 @@ def lossy(s3: S3) -> Iterator[tuple[Story, LosingProxy]]:
     with losing_proxy(s3.endpoint) as proxy, pytest.MonkeyPatch.context() as patch:
         for name, value in dataclasses.replace(s3, endpoint=proxy.endpoint).settings.items():
             patch.setenv(name, value)
-        root = f"s3://{s3.fresh_bucket()}/lake"
+        root = s3.fresh_folder()
         yield Story(root, [*BEFORE, *AFTER], storage_options(root)), proxy
 
 

@@ -17,11 +17,11 @@ from resources.lake import Lake, Overtaken
 from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.tables import Table, silver
-from shopware_assets.gold.materialize import Gold, needed, reading
+from shopware_assets.gold.materialize import Gold, NotComputed, needed, reading
 from shopware_assets.ledger import WHOLE
 from shopware_assets.transforms import ANSWERS
 from shopware_assets_tests.arrival.history import Story
-from shopware_assets_tests.arrival.world import drop, line, order, product, stock
+from shopware_assets_tests.arrival.world import drop, line, order, product, sale, stock
 
 ORDERS, ITEMS, STOCK = (silver(CONTRACTS[name]).name for name in ("orders", "order_items", "inventory"))
 DAILY = ANSWERS["inventory_daily"].table.name
@@ -206,6 +206,43 @@ def test_what_was_overtaken_is_computed_again_five_times_at_most(
         with pytest.raises(Overtaken):
             make(lake, "order_kpis_daily", days(2))
     assert len(told) == times
+
+
+def test_what_was_overtaken_is_computed_again_from_what_there_is_then(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, more = Lake.check_not_overtaken, [drop("order_items", "2.csv", "06T13", line("l4", "o2", "p2", "02T10"))]
+
+    def overtaken(self: Lake, table: Table, version: int, windows: Sequence[datetime] | None) -> None:
+        if more and table.name.startswith("gold/"):
+            story = Story(lake.root, more)
+            story.ingest([more.pop()])
+            story.make(ITEMS, days(2))
+            raise Overtaken(table.name)
+        check(self, table, version, windows)
+
+    monkeypatch.setattr(Lake, "check_not_overtaken", overtaken)
+    make(lake, "order_kpis_daily", days(2))
+    assert not more
+    assert revenue(lake) == {days(2)[0]: Decimal(7) + Decimal("20.25")}
+
+
+def test_a_day_that_cannot_be_computed_stops_no_other(tmp_path: Path) -> None:
+    most = str(2**62)
+    drops = [
+        drop("pos_sales", "1.csv", "05T12", *(sale(f"b{day}", "1", f"0{day}T10") for day in (1, 2, 3, 4))),
+        drop("pos_sales", "2.csv", "05T13", *(sale(basket, "1", "02T11", most) for basket in ("c1", "c2"))),
+    ]
+    story = Story(tmp_path / "lake", drops)
+    story.ingest(drops)
+    (sold,) = [(table, windows) for table, windows in story.stale() if table == "silver/pos_sales"]
+    story.make(*sold)
+    with pytest.raises(NotComputed, match=f"^{D2}$") as failed:
+        make(story.lake, "sales_daily", days(1, 2, 3, 4))
+    assert "conversion" in str(failed.value.__cause__)
+    made = story.lake.scan(ANSWERS["sales_daily"].table).collect()
+    assert sorted(map(str, made["timestamp_date"])) == days(1, 3, 4)
+    assert dict(story.stale())["gold/sales_daily"] == {D2}, "and is asked for again"
 
 
 # --- days that go on from the day before ------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Lake:
 def s3(seaweedfs: S3, monkeypatch: pytest.MonkeyPatch) -> Lake:
     for name, value in seaweedfs.settings.items():
         monkeypatch.setenv(name, value)
-    root = f"s3://{seaweedfs.fresh_bucket()}/some/lake"
+    root = f"{seaweedfs.fresh_folder()}/some/lake"
     return Lake(root, storage_options(root), run_id="run-1")
 
 
@@ -605,8 +605,9 @@ def test_all_that_is_written_is_encrypted_as_set(s3: Lake, setting: str, encrypt
     lake = Lake(s3.root, storage_options(s3.root, setting))
     lake.replace(PLAIN, pl.DataFrame({"id": [1]}), None)
     assert lake.scan(PLAIN).collect()["id"].to_list() == [1]
-    client, bucket = boto3.client("s3"), s3.root.split("/")[2]
-    keys = [item["Key"] for item in client.list_objects_v2(Bucket=bucket)["Contents"]]
+    client = boto3.client("s3")
+    bucket, _, folder = s3.root.removeprefix("s3://").partition("/")
+    keys = [item["Key"] for item in client.list_objects_v2(Bucket=bucket, Prefix=folder)["Contents"]]
     assert {key.rpartition(".")[2] for key in keys} == {"json", "parquet"}
     found = {client.head_object(Bucket=bucket, Key=key).get("ServerSideEncryption") for key in keys}
     assert found == encrypted

@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Lake:
 def s3(seaweedfs: S3, monkeypatch: pytest.MonkeyPatch) -> Lake:
     for name, value in seaweedfs.settings.items():
         monkeypatch.setenv(name, value)
-    root = f"s3://{seaweedfs.fresh_bucket()}/lake"
+    root = seaweedfs.fresh_folder()
     return filled(Lake(root, storage_options(root)))
 
 

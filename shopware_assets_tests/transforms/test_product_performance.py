@@ -131,12 +131,15 @@ EXPECTED = """
         from stock group by all
     ),
     per_day as (
-        select product_id, days, date, on_day, max(observed_hours) as hours, sum(opening_stock) as opening
-        from stock group by all
+        select product_id, days, date, on_day, max(observed_hours) as hours from stock group by all
     ),
+    per_pair as (
+        select product_id, warehouse_id, days, date, arg_min(opening_stock, on_day) as opening from stock group by all
+    ),
+    openings as (select product_id, days, date, sum(opening) as opening from per_pair group by all),
     observed as (
-        select product_id, days, date, sum(hours) as hours, arg_min(opening, on_day) as opening
-        from per_day group by all
+        select product_id, days, date, sum(hours) as hours, any_value(opening) as opening
+        from per_day join openings using (product_id, days, date) group by all
     ),
     sales as (
         select product_id, days, date, sum(units_sold) as units_sold
@@ -191,3 +194,20 @@ def test_stock_begins_with_the_first_day_that_has_some_not_with_the_first_sale()
     made = performance(stock, [sold(1, 1, 2), sold(1, 2, 1)], days=[2, 3])
     (week,) = made.filter(days=7, date=day(1) + timedelta(days=2)).iter_rows(named=True)
     assert (week["units_sold"], week["sell_through"]) == (3, 0.3)
+
+
+def test_a_warehouse_that_begins_within_the_range_opens_with_what_it_has_then() -> None:
+    stock = [
+        stored(1, 7, 1, opening=10, closing=10, average=10),
+        stored(1, 7, 2, opening=10, closing=0, average=5),
+        stored(1, 8, 2, opening=100, closing=60, average=80),
+    ]
+    made = performance(stock, [sold(1, 2, 50)], days=[1, 2])
+    shares = {row["days"]: row["sell_through"] for row in made.filter(date=day(2)).iter_rows(named=True)}
+    assert shares == {1: 50 / 110, 7: 50 / 110, 28: 50 / 110}
+
+
+def test_units_beyond_64_bits_are_refused_and_do_not_begin_again_from_below() -> None:
+    stock = [stored(1, 7, on, opening=1, closing=1, average=1) for on in (1, 2)]
+    with pytest.raises(pl.exceptions.InvalidOperationError, match="conversion"):
+        performance(stock, [sold(1, 1, 2**62), sold(1, 2, 2**62)], days=[1, 2])
