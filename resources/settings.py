@@ -217,6 +217,7 @@ _DAGSTER: dict[str, Any] = {
         "class": "QueuedRunCoordinator",
         "config": {"dequeue_interval_seconds": 1},
     },
+    "sensors": {"use_threads": True, "num_workers": 4},  # the slow one does not keep the others waiting
     "python_logs": {"python_log_level": "WARNING"},
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},

@@ -485,6 +485,21 @@ def test_what_reads_gold_is_made_in_the_same_run(world: World) -> None:
     assert world.asked("healing") == []
 
 
+def test_days_after_those_of_a_run_are_told_of_too(world: World) -> None:
+    """Stock of an earlier day comes later: what it leaves to the days after it is made at once, by that run."""
+    name = ANSWERS["inventory_daily"].table.name
+    for day, at in ((3, 1748909739), (1, 1748736939)):
+        record = (
+            f'{{"inventory_id": 1, "product_id": {day}, "warehouse_id": 2, "stock_level": 3, "last_updated": {at}}}'
+        )
+        world.drop(f"inventory/2025-06-0{day}-00.jsonl", record.encode())
+        world.settle()
+    told = {}
+    for record in world.instance.fetch_materializations(dg.AssetKey(name.split("/")), limit=10).records[::-1]:
+        told[record.partition_key] = record.asset_materialization.metadata["dagster/partition_row_count"].value
+    assert told == {"2025-06-01": 1, "2025-06-02": 1, "2025-06-03": 2}
+
+
 @pytest.mark.long
 def test_a_refund_from_before_the_start_stops_nothing(world: World) -> None:
     """It is kept, with a warning; only gold has no such day."""
