@@ -51,11 +51,12 @@ def landing_sensor(feed: str, contracts: Sequence[Contract], partitions: Partiti
     def sensor(
         context: dg.SensorEvaluationContext, lake: LakeResource, landing: LandingResource, rules: RulesResource
     ) -> dg.SensorResult:
+        runs = asked_before(context.instance)  # before looking: what ends while it lasts would be asked for again
         found = look(
             lake.open(), landing.open(), contracts, context.cursor or "", seconds=_TICK, queue=rules.landing_queue
         )
         wanted = ingestions(found.new, partitions, rules.starts_at)
-        return _result(admit(wanted, asked_before(context.instance)), found.cursor)
+        return _result(admit(wanted, runs), found.cursor)
 
     return sensor
 
@@ -73,7 +74,7 @@ def healing_sensor(partitions: Partitions) -> dg.SensorDefinition:
     def sensor(
         context: dg.SensorEvaluationContext, lake: LakeResource, engine: EngineResource, rules: RulesResource
     ) -> dg.SensorResult:
-        tables = lake.open().snapshot()
+        runs, tables = asked_before(context.instance), lake.open().snapshot()  # in this order, as above
         # The cursor only saves work: at these versions, by these rules and with these windows nothing was stale.
         by = (rules.reject_threshold, rules.serves, *definitions())
         there = (partitions.last(grain) for grain in Grain)
@@ -82,7 +83,7 @@ def healing_sensor(partitions: Partitions) -> dg.SensorDefinition:
             return dg.SensorResult(skip_reason="Nothing has changed.", cursor=versions)
         survey = Survey(tables, engine.open(), rules.reject_threshold)
         wanted = list(healing.wanted(survey, partitions, rules.serves))
-        return _result(admit(wanted, asked_before(context.instance)), None if wanted else versions)
+        return _result(admit(wanted, runs), None if wanted else versions)
 
     return sensor
 

@@ -515,6 +515,27 @@ def test_a_refund_from_before_the_start_stops_nothing(world: World) -> None:
     assert world.tick("healing").skip_message == "Nothing has changed."
 
 
+def test_what_a_run_has_done_while_it_was_looked_for_is_not_asked_for_again(
+    good: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good.drop("shop/orders/2025-06-02.csv", orders("2025-06-02"))
+    for request in good.tick("landing_shop").run_requests:
+        good.run(request)
+    (request,) = good.tick("healing").run_requests
+    good.end(request, dg.DagsterRunStatus.STARTED)
+    (run,) = good.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    wanted = sensor_definitions.healing.wanted
+
+    def meanwhile(*looked: Any) -> list[Any]:
+        found = list(wanted(*looked))
+        good.instance.report_run_canceled(run)
+        return found
+
+    monkeypatch.setattr(sensor_definitions.healing, "wanted", meanwhile)
+    assert good.asked("healing") == []
+    assert len(good.asked("healing")) == 1, "the control: it is still wanted"
+
+
 def test_stale_windows_under_way_or_failed(world: World) -> None:
     world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
     for request in world.tick("landing_shop").run_requests:
