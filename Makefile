@@ -3,8 +3,9 @@
 UV_VERSION := 0.13.8
 UV := $(or $(shell command -v uv),.bootstrap/bin/uv)
 RUN := $(UV) run --no-sync
-# Several processes share the cores: Polars and deltalake need no threads of their own in each.
-PYTEST := POLARS_MAX_THREADS=1 TOKIO_WORKER_THREADS=1 $(RUN) pytest -n 3 --dist loadgroup
+PYTEST := $(RUN) pytest -n 3 --dist loadgroup
+# Several processes share the cores. (The long tests run with the threads that users have.)
+ONE_THREAD := POLARS_MAX_THREADS=1 TOKIO_WORKER_THREADS=1
 
 .PHONY: help install dev test test-full lint bench pictures clean
 .DEFAULT_GOAL := help
@@ -19,7 +20,7 @@ dev: install ## stand-ins for AWS, Dagster and a simulator, until Ctrl-C (SHOPWA
 	@$(or $(UV_PROJECT_ENVIRONMENT),.venv)/bin/python -m deploy.dev
 
 test: install ## the tests, without the long ones
-	$(PYTEST) -m "not long"
+	$(ONE_THREAD) $(PYTEST) -m "not long"
 
 test-full: test ## all tests
 	$(PYTEST) -m long

@@ -48,6 +48,7 @@ def test_a_day_later_it_is_no_news(story: Story) -> None:
     assert not told(story, "02T10", stock("1", "02T09"))
 
 
+@pytest.mark.long
 def test_history_that_lands_at_once_tells_only_of_its_end(story: Story) -> None:
     history = [stock("1", f"0{day}T{hour}", level) for day in range(1, 9) for hour, level in (("08", "0"), ("10", "5"))]
     assert not told(story, "08T12", *history)

@@ -1,7 +1,6 @@
 """Materializing gold: each day computed from the windows and days that feed it, and replaced whole."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -51,11 +50,12 @@ class Gold:
                 it; others are made before this is said.
         """
         yield pl.DataFrame(schema={"window": pl.String, "rows": pl.Int64})
-        todo, most, failed = self._now()._free(days), _BATCH_DAYS, []
+        now = self._now()
+        todo, most, failed = now._free(days), _BATCH_DAYS, []
         while todo:
             batch = self._batch(todo[:most])
             try:
-                yield self._made(batch)
+                yield self._made(batch, now)
             except pl.exceptions.PolarsError as error:
                 if len(batch) > 1:  # one of them
                     most = len(batch) // 2
@@ -63,18 +63,20 @@ class Gold:
                 failed.append((batch[0], error))
                 if self.answer.reads_itself:
                     break
-            todo, most = todo[len(batch) :], _BATCH_DAYS
+            now, todo, most = self._now(), todo[len(batch) :], _BATCH_DAYS
             if self.answer.reads_itself:
-                todo = self._now()._following(batch[-1], before=todo[0] if todo else None) + todo
+                todo = now._following(batch[-1], before=todo[0] if todo else None) + todo
         if failed:
             raise NotComputed(", ".join(day for day, _ in failed)) from failed[0][1]
 
-    def _made(self, days: list[str]) -> pl.DataFrame:
-        """Makes days from what there is; again, where they are overtaken."""
+    def _made(self, days: list[str], now: "Gold") -> pl.DataFrame:
+        """Makes days from what there was, or, where they are overtaken, from what there is by then."""
         for _ in range(_ATTEMPTS - 1):
-            with suppress(Overtaken):
-                return self._replace(days, self._now())
-        return self._replace(days, self._now())
+            try:
+                return self._replace(days, now)
+            except Overtaken:
+                now = self._now()
+        return self._replace(days, now)
 
     def _now(self) -> "Gold":
         """The same, for reading: tables that are read several times are opened once."""

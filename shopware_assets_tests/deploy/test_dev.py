@@ -89,6 +89,7 @@ def test_it_comes_up_alone_and_stops_as_a_whole(brood, home: Path) -> None:
     assert not (home / "dev.json").exists()
 
 
+@pytest.mark.long
 def test_killed_it_leaves_no_process_and_starts_again_with_what_was_landed(brood, home: Path) -> None:
     process = start(brood, home, STUBBORN)
     read_until(process, "part0 | tick")

@@ -99,11 +99,13 @@ def test_seaweedfs_encrypts(seaweedfs: stand_ins.S3) -> None:
     assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"1"
 
 
+@pytest.mark.long
 def test_seaweedfs_takes_many_buckets(seaweedfs: stand_ins.S3) -> None:
     s3 = client("s3", seaweedfs.endpoint)
     assert {status(s3.put_object, Bucket=seaweedfs.fresh_bucket(), Key="a", Body=b"1") for _ in range(12)} == {200}
 
 
+@pytest.mark.long
 def test_objects_survive_kill_9_and_are_found_on_other_ports(tmp_path: Path, brood, monkeypatch) -> None:
     monkeypatch.setenv("BROOD", brood.mark)
     bodies = {f"{size}": os.urandom(size) for size in (10, 5_000, 6_000_000)}
@@ -151,7 +153,7 @@ def test_dynamodb_has_conditions_and_limits(dynamodb: str) -> None:
 # --- how they come and go -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["seaweedfs", "moto_server", "dynamodb_local"])
+@pytest.mark.parametrize("name", ["seaweedfs", "moto_server", pytest.param("dynamodb_local", marks=pytest.mark.long)])
 def test_they_listen_on_loopback_and_go_with_a_killed_owner(name: str, tmp_path: Path, brood) -> None:
     code = OWNER.replace("NAME", name)
     process = subprocess.Popen(

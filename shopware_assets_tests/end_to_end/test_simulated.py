@@ -20,8 +20,8 @@ from simulator import Account, Drop, simulate
 MESSY: dict[str, Any] = {"seed": 7, "dirty": 0.08, "late": 0.01, "duplicates": 0.04}
 ASKED: dict[str, dict[str, Any]] = {
     "shop": {"start": date(2025, 6, 1), "days": 2, "rows": 250},
-    "inventory": {"start": date(2025, 6, 1), "days": 4, "rows": 300},
-    "pos": {"start": date(2025, 6, 1), "days": 4, "rows": 60},
+    "inventory": {"start": date(2025, 6, 1), "days": 2, "rows": 300},
+    "pos": {"start": date(2025, 6, 1), "days": 3, "rows": 60},
 }
 
 

@@ -119,6 +119,7 @@ def test_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert held == {"deleted": [], "replaced": ["new"], "written_over": ["new"]}
 
 
+@pytest.mark.long
 def test_on_s3(tmp_path: Path, seaweedfs: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     """One answer is one version, and it may still come whole."""
     bucket = seaweedfs.fresh_bucket()

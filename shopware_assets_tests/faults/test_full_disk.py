@@ -67,7 +67,7 @@ def no_room_beyond(size: int) -> None:
     ("size", "says"),
     [
         (LESS_THAN_DAGSTER_WRITES, "where Dagster cannot write: disk I/O error."),
-        (LESS_THAN_BRONZE_IS, "Failed three times: inventory, objects: 1"),
+        pytest.param(*(LESS_THAN_BRONZE_IS, "Failed three times: inventory, objects: 1"), marks=pytest.mark.long),
     ],
 )
 def test_a_full_disk(size: int, says: str, tmp_path: Path) -> None:

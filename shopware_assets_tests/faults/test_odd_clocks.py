@@ -58,6 +58,7 @@ def check(shopware: Shopware) -> None:
     assert sorted(levels) == [(2, 3), (3, 3), (10, 1)], "of two versions the later one by landing's clock stays"
 
 
+@pytest.mark.long
 def test_files_of_any_time(tmp_path: Path) -> None:
     check(Shopware(tmp_path, {"SHOPWARE_REJECT_THRESHOLD": "1"}))
 

@@ -78,6 +78,7 @@ def test_in_a_folder(tmp_path: Path) -> None:
     check(shopware, in_a_folder(shopware))
 
 
+@pytest.mark.long
 def test_on_s3(tmp_path: Path, moto: str) -> None:
     check(at(tmp_path, moto, "odd-keys"), on_s3(moto, "odd-keys"))
 

@@ -238,7 +238,7 @@ def _without_times_of_snapshots(found: Made) -> Made:
 counts = st.builds(Snapshot, st.integers(0, 24 * 4 - 1), st.sampled_from([0, 0, 1, 2, 9]), st.sampled_from([1, 2]))
 
 
-@settings(max_examples=30, deadline=None, derandomize=True, database=None)
+@settings(max_examples=15, deadline=None, derandomize=True, database=None)
 @given(st.lists(counts, min_size=1, max_size=14), st.lists(st.integers(0, 2), max_size=3))
 def test_any_snapshots_in_any_batches_are_what_a_walk_through_the_hours_sees(
     snapshots: list[Snapshot], ends: list[int]
