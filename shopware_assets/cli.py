@@ -163,14 +163,18 @@ def archive(
     hours: Annotated[float | None, typer.Option(min=0, help="SHOPWARE_ARCHIVE_AFTER_HOURS, if not given.")] = None,
 ) -> None:
     """Move landed objects whose rows are in bronze to archive/, if they landed at least so many hours ago."""
+    from shopware_assets.archive import NotMoved
     from shopware_assets.archive import archive as archive_objects
 
     with _world() as (settings, resources):
         lake, landing = _lake(resources), _landing(settings, resources)
         before = datetime.now(UTC) - timedelta(hours=settings.archive_after_hours if hours is None else hours)
-        for prefix, moved in archive_objects(lake, landing, before):
-            if moved:
-                _say(f"{prefix}: {moved:,} objects moved to archive/.")
+        try:
+            for prefix, moved in archive_objects(lake, landing, before):
+                if moved:
+                    _say(f"{prefix}: {moved:,} objects moved to archive/.")
+        except NotMoved as error:
+            raise _fail(str(error), 1) from None
 
 
 @app.command()
