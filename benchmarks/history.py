@@ -126,7 +126,7 @@ def archived(objects: str) -> dict[str, float]:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda number: landing.put(f"inventory/{number}.jsonl", b"x" * 2000), range(int(objects))))
         begun = time.perf_counter()
-        moved = sum(1 for page in landing.pages("inventory") for _ in landing.archive(page))
+        moved = sum(1 for page in landing.pages("inventory") for _, why in landing.archive(page) if not why)
         assert moved == int(objects)
         return {"seconds": time.perf_counter() - begun}
 

@@ -149,6 +149,8 @@ def land(
         prepare_home(settings)
         landing = _landing(settings, resources)
         if from_archive:
+            if landing.find(from_archive):
+                raise _fail(f"There is a {from_archive} in landing, which it would replace.", 2)
             if not landing.restore(from_archive):
                 raise _fail(f"There is no {from_archive} in the archive.", 2)
             _say(f"{from_archive} is back in landing.")
@@ -163,14 +165,18 @@ def archive(
     hours: Annotated[float | None, typer.Option(min=0, help="SHOPWARE_ARCHIVE_AFTER_HOURS, if not given.")] = None,
 ) -> None:
     """Move landed objects whose rows are in bronze to archive/, if they landed at least so many hours ago."""
+    from shopware_assets.archive import NotMoved
     from shopware_assets.archive import archive as archive_objects
 
     with _world() as (settings, resources):
         lake, landing = _lake(resources), _landing(settings, resources)
         before = datetime.now(UTC) - timedelta(hours=settings.archive_after_hours if hours is None else hours)
-        for prefix, moved in archive_objects(lake, landing, before):
-            if moved:
-                _say(f"{prefix}: {moved:,} objects moved to archive/.")
+        try:
+            for prefix, moved in archive_objects(lake, landing, before):
+                if moved:
+                    _say(f"{prefix}: {moved:,} objects moved to archive/.")
+        except NotMoved as error:
+            raise _fail(str(error), 1) from None
 
 
 @app.command()

@@ -12,6 +12,7 @@ from pydantic import Field
 from resources.world import EngineResource, LakeResource, LandingResource, RulesResource
 from sensors.requests import Request, admit, asked_before, digest
 from sensors.watch import Watch, feeds
+from shopware_assets.archive import NotMoved
 from shopware_assets.archive import archive as archive_objects
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.tables import Table, bronze, silver
@@ -24,7 +25,7 @@ from shopware_assets.transforms import ANSWERS
 
 
 class NotDone(dg.Failure):
-    """A run that the job made failed; its own log says why."""
+    """Not all that the job was to do is done; says what, or which run's log does."""
 
 
 class IngestConfig(dg.Config):
@@ -100,8 +101,11 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
         context: dg.OpExecutionContext, lake: LakeResource, landing: LandingResource, rules: RulesResource
     ) -> None:
         before = datetime.now(UTC) - timedelta(hours=rules.archive_after_hours)
-        for prefix, moved in archive_objects(lake.open(), landing.open(), before):
-            context.log.info(f"{prefix}: {moved} objects")
+        try:
+            for prefix, moved in archive_objects(lake.open(), landing.open(), before):
+                context.log.info(f"{prefix}: {moved} objects")
+        except NotMoved as error:
+            raise NotDone(str(error)) from error
 
     @dg.job(description="Merge small files and delete those that no version of the last days needs.")
     def compact() -> None:

@@ -780,6 +780,8 @@ def test_what_is_in_bronze_moves_to_the_archive_and_comes_back(shopware_of_order
     (shopware.home / "landing/shop/orders/not read yet.csv").unlink()
     assert shopware("land", "--from-archive", key).stdout == f"{key} is back in landing.\n"
     assert (shopware.home / "landing" / key).read_bytes() == body
+    says = shopware("land", "--from-archive", key, code=2).stderr
+    assert says == f"There is a {key} in landing, which it would replace.\n"
     shopware("settle")
     assert shopware.json("ledger") == ledger, "it is known"
     says = shopware("land", "--from-archive", "shop/orders/never was.csv", code=2).stderr
@@ -793,6 +795,48 @@ def test_the_job_archives_what_landed_a_day_ago(shopware: Shopware) -> None:
     assert build_defs(Settings(home=shopware.home)).resolve_job_def("archive").execute_in_process().success
     assert [path.name for path in (shopware.home / "landing/shop/orders").iterdir()] == ["of today.csv"]
     assert (shopware.home / "landing/archive/shop/orders" / FILE).read_bytes() == ORDERS.encode()
+
+
+@pytest.fixture
+def stuck(settled: Shopware, tmp_path: Path) -> Shopware:
+    """A lake of its own, settled, where orders cannot be archived: a folder has their name."""
+    shopware = settled.copied(tmp_path / "home")
+    (shopware.home / "landing/archive/shop/orders" / FILE).mkdir(parents=True)
+    return shopware
+
+
+def _are_the_others_archived(shopware: Shopware) -> bool:
+    files = {path.name for path in (shopware.home / "landing/shop").rglob("*.csv")}
+    archived = {path.name for path in (shopware.home / "landing/archive/shop").rglob("*.csv") if path.is_file()}
+    return (files, archived) == ({FILE}, {"items_2025-06-01.csv", "products_2025-06-01.csv"})
+
+
+def test_what_cannot_be_archived_is_said_in_the_end(stuck: Shopware) -> None:
+    found = stuck("archive", "--hours", "0", code=1)
+    assert found.stdout == "".join(
+        f"shop/{name}: 1 objects moved to archive/.\n" for name in ("products", "order_items")
+    )
+    says, named = found.stderr.splitlines()
+    assert says == "1 objects cannot be moved to archive/:"
+    assert named.startswith(f"shop/orders/{FILE}: ")
+    assert str(stuck.home / "landing/archive/shop/orders" / FILE) in named
+    assert _are_the_others_archived(stuck)
+
+
+def test_the_job_archives_all_others_and_fails(stuck: Shopware) -> None:
+    job = build_defs(Settings(home=stuck.home, archive_after_hours=0)).resolve_job_def("archive")
+    (failed,) = job.execute_in_process(raise_on_error=False).get_step_failure_events()
+    assert failed.step_failure_data.error
+    assert f"1 objects cannot be moved to archive/:\nshop/orders/{FILE}: " in failed.step_failure_data.error.message
+    assert _are_the_others_archived(stuck)
+
+
+def test_what_was_taken_when_archiving_was_killed_goes_back(shopware_of_orders: Shopware) -> None:
+    shopware, key = shopware_of_orders, "shop/orders/last moment.csv"
+    shopware("archive", "--hours", "0")
+    shopware.drop(f"archive/.taken/{key}", ORDERS.encode())
+    shopware("archive")
+    assert _files(shopware.home / "landing").keys() == {"archive/.lock", f"archive/shop/orders/{FILE}", key}
 
 
 def test_two_homes_never_touch_each_other(settled: Shopware, shopware: Shopware) -> None:

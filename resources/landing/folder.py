@@ -1,13 +1,15 @@
 """A folder as landing."""
 
+import errno
 import fcntl
 import filecmp
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,7 +28,9 @@ from resources.landing.objects import (
 from resources.settings import Misconfigured
 
 _TAKEN = "archive/.taken"  # files on their way out
+_COPIES = "archive/.incoming"
 _INCOMING = ".incoming"
+_WRONG_WITH_ALL = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,7 @@ class FolderLanding:
         path = self._path(key)
         if path is None or not path.is_file():
             return None
-        stat = path.stat()
-        landed_at = after_epoch(timedelta(microseconds=stat.st_mtime_ns // 1000))
-        return Landed(key, _version(path), landed_at, stat.st_size)
+        return _landed(key, path.stat())
 
     def _path(self, key: str) -> Path | None:
         path = Path(self.root, key)
@@ -99,69 +101,94 @@ class FolderLanding:
         if self.find(landed.key) != landed:
             raise Gone(landed.key)
 
-    def archive(self, objects: Iterable[Landed]) -> Iterator[Landed]:
-        try:
-            with self._archiving():
-                for landed in objects:
-                    if self._archive(landed):
-                        yield landed
-        except OSError as error:
-            raise self._unwritable(error) from error
+    def archive(self, objects: Iterable[Landed]) -> Iterator[tuple[Landed, str]]:
+        with self._archiving():
+            yield from self._left_behind()
+            for landed in objects:
+                try:
+                    why = self._archive(landed)
+                except OSError as error:
+                    why = self._why(error)
+                if why is not None:
+                    yield landed, why
 
     @contextmanager
     def _archiving(self) -> Iterator[None]:
-        """One process at a time, which first sees to what one that was killed had taken out."""
-        taken = Path(self.root, _TAKEN)
-        taken.mkdir(parents=True, exist_ok=True)
-        with Path(self.root, ARCHIVE, ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for left in taken.rglob("*"):
-                if left.is_file():
-                    self._put_back(left)
-            yield
+        """One process at a time."""
+        copies = Path(self.root, _COPIES)
+        try:
+            for folder in (copies, Path(self.root, _TAKEN)):
+                folder.mkdir(parents=True, exist_ok=True)
+            with Path(self.root, ARCHIVE, ".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                for left in copies.iterdir():
+                    left.unlink()
+                yield
+        except OSError as error:
+            raise self._unwritable(error) from error
 
-    def _archive(self, landed: Landed) -> bool:
-        source, target = self._path(landed.key), Path(self.root, ARCHIVE, landed.key)
+    def _left_behind(self) -> Iterator[tuple[Landed, str]]:
+        """Sees to what a process that was killed had taken out; yields what cannot go back, and why."""
+        for taken in Path(self.root, _TAKEN).rglob("*"):
+            of = taken.lstat()
+            if not stat.S_ISDIR(of.st_mode):
+                try:
+                    self._put_back(taken)
+                except OSError as error:
+                    yield _landed(_spelled(os.path.relpath(taken, Path(self.root, _TAKEN))), of), self._why(error)
+
+    def _archive(self, landed: Landed) -> str | None:
+        """Why it cannot be moved; "" if it was, None if it has changed or is not to be moved."""
+        source = self._path(landed.key)
         if source is None or self.find(landed.key) != landed:
-            return False
-        copy = Path(self.root, _INCOMING, uuid.uuid4().hex)
-        taken = Path(self.root, _TAKEN, os.path.relpath(source, self.root))
-        for file in (copy, taken, target):
-            file.parent.mkdir(parents=True, exist_ok=True)
+            return None
+        if source.is_symlink():  # it leads nowhere from another folder, and what it leads to is not landing's to move
+            return None
+        name = os.path.relpath(source, self.root)
+        copy, taken, target = (
+            Path(self.root, *where) for where in ((_COPIES, uuid.uuid4().hex), (_TAKEN, name), (ARCHIVE, name))
+        )
         try:
             shutil.copy2(source, copy)
-            if _version(copy) != landed.version or not filecmp.cmp(source, copy, shallow=False):
-                return False
-            if target.exists() and _version(target) != landed.version:
-                older = Path(self.root, OLDER, landed.key, _version(target))
+            if not (_version(copy.stat()) == landed.version and filecmp.cmp(source, copy, shallow=False)):
+                return "its copy is not the same" if self.find(landed.key) == landed else None
+            for file in (taken, target):
+                file.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_file() and (archived := _version(target.stat())) != landed.version:
+                older = Path(self.root, OLDER, name, archived)
                 older.parent.mkdir(parents=True, exist_ok=True)
                 target.replace(older)
             copy.replace(target)
             source.rename(taken)
         except FileNotFoundError:  # deleted meanwhile
-            return False
+            return None
         finally:
             copy.unlink(missing_ok=True)
-        return self._put_back(taken) == landed.version
+        return "" if self._put_back(taken) else None
 
-    def _put_back(self, taken: Path) -> str:
-        """Deletes a file that was taken from landing, unless it is not what was archived: its version.
+    def _put_back(self, taken: Path) -> bool:
+        """Deletes a file that was taken from landing, unless it is not what was archived: whether it is.
 
         It may have been put there at the last moment. Then it goes back, unless something newer is there again.
         """
-        key = taken.relative_to(Path(self.root, _TAKEN))
-        archived, source, version = Path(self.root, ARCHIVE, _spelled(str(key))), Path(self.root, key), _version(taken)
-        if not (archived.exists() and _version(archived) == version):
-            with suppress(FileExistsError):
-                os.link(taken, source)
+        name = taken.relative_to(Path(self.root, _TAKEN))
+        archived, source = Path(self.root, ARCHIVE, name), Path(self.root, name)
+        is_archived = archived.is_file() and _version(archived.stat()) == _version(taken.lstat())
+        if not is_archived:
+            source.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(taken, source, follow_symlinks=False)
+            except FileExistsError:
+                if source.is_dir():  # which is not something newer
+                    raise
         taken.unlink()
-        return version
+        return is_archived
 
     def restore(self, key: str) -> bool:
-        archived = Path(self.root, ARCHIVE, key)
-        if not archived.is_file():
+        archived = self._path(f"{ARCHIVE}/{key}")
+        if archived is None or not archived.is_file():
             return False
-        with self._staged(key) as staged:
+        with self._staged(os.path.relpath(archived, Path(self.root, ARCHIVE))) as staged:
             shutil.copy2(archived, staged)
         return True
 
@@ -173,9 +200,9 @@ class FolderLanding:
                 os.utime(staged, ns=(since, since))
 
     @contextmanager
-    def _staged(self, key: str) -> Iterator[Path]:
+    def _staged(self, name: str) -> Iterator[Path]:
         """A file that is the object, whole, when the block has ended."""
-        target, staged = Path(self.root, key), Path(self.root, _INCOMING, uuid.uuid4().hex)
+        target, staged = Path(self.root, name), Path(self.root, _INCOMING, uuid.uuid4().hex)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             staged.parent.mkdir(exist_ok=True)
@@ -184,13 +211,26 @@ class FolderLanding:
         except OSError as error:
             raise self._unwritable(error) from error
 
+    def _why(self, error: OSError) -> str:
+        """What is wrong with one file.
+
+        Raises:
+            Misconfigured: It is wrong with every file.
+        """
+        if error.errno in _WRONG_WITH_ALL:
+            raise self._unwritable(error) from error
+        return str(error)
+
     def _unwritable(self, error: OSError) -> Misconfigured:
         return Misconfigured(f"SHOPWARE_LANDING is {self.root!r}, which cannot be written to: {error.strerror}.")
 
 
-def _version(file: Path) -> str:
-    stat = file.stat()
-    return f"{stat.st_mtime_ns:x}-{stat.st_size:x}"
+def _landed(key: str, of: os.stat_result) -> Landed:
+    return Landed(key, _version(of), after_epoch(timedelta(microseconds=of.st_mtime_ns // 1000)), of.st_size)
+
+
+def _version(of: os.stat_result) -> str:
+    return f"{of.st_mtime_ns:x}-{of.st_size:x}"
 
 
 def _spelled(path: str) -> str:

@@ -85,15 +85,14 @@ class Landing(Protocol):
         """
         ...
 
-    def archive(self, objects: Iterable[Landed]) -> Iterator[Landed]:
-        """Moves these very versions into the archive, and yields each that was: others have changed meanwhile.
+    def archive(self, objects: Iterable[Landed]) -> Iterator[tuple[Landed, str]]:
+        """Moves these very versions into the archive, and yields each that was, with "", or that cannot be, with why.
 
-        A copy is verified before anything is deleted. Killed in between, it is done again by the next call. Another
-        version of a key that is in the archive is kept below `archive/.older`.
+        Others have changed meanwhile. A copy is verified before anything is deleted. Killed in between, it is done
+        again by the next call. Another version of a key that is in the archive is kept below `archive/.older`.
 
         Raises:
-            Misconfigured: Landing cannot be written to.
-            Unreachable: A copy is not the same.
+            Misconfigured: Landing, not one object alone, cannot be used or written to.
         """
         ...
 

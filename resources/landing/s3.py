@@ -8,12 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 from urllib.parse import urlparse
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from s3transfer.exceptions import S3CopyFailedError
 
 from resources.landing import limits
 from resources.landing.objects import (
@@ -32,6 +34,7 @@ LANDED_AT = "shopware-landed-at"
 """Metadata of an object that says when it first landed: one brought back from the archive has it."""
 
 _AT_ONCE = 8  # objects that are archived side by side: of each, most of the time is waiting
+_AT_A_TIME = 5 << 30  # bytes that a store copies by one request, which keeps the etag; parts do not
 _VERSION = "shopware-version"  # metadata of an archived object: the version it had in landing
 
 
@@ -143,13 +146,13 @@ class S3Landing:
         except (BotoCoreError, ClientError) as error:
             raise self._unusable(error) from error
 
-    def archive(self, objects: Iterable[Landed]) -> Iterator[Landed]:
-        if todo := list(objects):
-            archive = partial(self._archive, self._remover)
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                for landed, is_moved in zip(todo, pool.map(archive, todo), strict=True):
-                    if is_moved:
-                        yield landed
+    def archive(self, objects: Iterable[Landed]) -> Iterator[tuple[Landed, str]]:
+        objects = iter(objects)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            while todo := list(islice(objects, limits.PAGE)):
+                for landed, why in zip(todo, pool.map(partial(self._archive, self._remover), todo), strict=True):
+                    if why is not None:
+                        yield landed, why
 
     @cached_property
     def _remover(self) -> Any:
@@ -171,7 +174,8 @@ class S3Landing:
             "arrives meanwhile would be safe from being archived."
         )
 
-    def _archive(self, remover: Any, landed: Landed) -> bool:
+    def _archive(self, remover: Any, landed: Landed) -> str | None:
+        """Why it cannot be moved; "" if it was, None if it has changed."""
         source, target = self._full(landed.key), self._full(f"{ARCHIVE}/{landed.key}")
         try:
             head = self._s3.head_object(Bucket=self._bucket, Key=source, IfMatch=landed.version)
@@ -180,17 +184,17 @@ class S3Landing:
             archived = self._archived(target)
             if archived and archived["Metadata"].get(_VERSION) not in (landed.version, None):
                 older = self._full(f"{OLDER}/{landed.key}/{archived['Metadata'][_VERSION]}")
-                self._copy(target, older, archived["ETag"], archived["Metadata"])
-            self._copy(source, target, head["ETag"], metadata)
-            self._verify(source, target, head)
+                self._copy(target, older, archived, archived["Metadata"])
+            self._copy(source, target, head, metadata)
+            if not self._is_same(source, target, head):
+                return "its copy is not the same"
             remover.delete_object(Bucket=self._bucket, Key=source, IfMatch=landed.version)
-        except ClientError as error:
-            if _is_other_version(error):
-                return False
-            raise self._unusable(error) from error
-        except BotoCoreError as error:
-            raise self._unusable(error) from error
-        return True
+        except (BotoCoreError, ClientError, S3CopyFailedError) as error:
+            if isinstance(error, ClientError) and _is_other_version(error):
+                return None
+            self.check_readable()  # if landing as a whole is well, it is this object that is not
+            return str(error)
+        return ""
 
     def _archived(self, target: str) -> Any:
         try:
@@ -200,17 +204,19 @@ class S3Landing:
                 return None
             raise
 
-    def _copy(self, source: str, target: str, etag: str, metadata: dict[str, str]) -> None:
-        """In parts where it is too large for one request."""
-        how = {"CopySourceIfMatch": etag, "Metadata": metadata, "MetadataDirective": "REPLACE", **self._encrypted}
-        self._s3.copy({"Bucket": self._bucket, "Key": source}, self._bucket, target, ExtraArgs=how)
+    def _copy(self, source: str, target: str, head: Any, metadata: dict[str, str]) -> None:
+        where = {"Bucket": self._bucket, "Key": source}
+        how = {"CopySourceIfMatch": head["ETag"], "Metadata": metadata, "MetadataDirective": "REPLACE"}
+        if head["ContentLength"] <= _AT_A_TIME:
+            self._s3.copy_object(Bucket=self._bucket, Key=target, CopySource=where, **how, **self._encrypted)
+        else:
+            self._s3.copy(where, self._bucket, target, ExtraArgs=how | self._encrypted)
 
-    def _verify(self, source: str, target: str, head: Any) -> None:
+    def _is_same(self, source: str, target: str, head: Any) -> bool:
         """Compares size and, where the etag is not a checksum of the whole (parts, KMS), the content."""
         copy = self._s3.head_object(Bucket=self._bucket, Key=target)
         is_as_long, is_summed = (copy[name] == head[name] for name in ("ContentLength", "ETag"))
-        if not (is_as_long and (is_summed or self._digest(source, head) == self._digest(target, copy))):
-            raise Unreachable(f"its copy {target} is not the same")
+        return is_as_long and (is_summed or self._digest(source, head) == self._digest(target, copy))
 
     def _digest(self, key: str, head: Any) -> str:
         body = self._s3.get_object(Bucket=self._bucket, Key=key, IfMatch=head["ETag"])["Body"]
@@ -222,7 +228,7 @@ class S3Landing:
             archived = self._archived(source)
             if archived is None:
                 return False
-            self._copy(source, self._full(key), archived["ETag"], archived["Metadata"])
+            self._copy(source, self._full(key), archived, archived["Metadata"])
         except (BotoCoreError, ClientError) as error:
             raise self._unusable(error) from error
         return True

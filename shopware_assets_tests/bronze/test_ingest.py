@@ -323,6 +323,26 @@ def test_one_that_is_back_from_the_archive_is_known_after_one_look(lake: Lake, s
     assert current.select("version", "rows").rows() == [("2", 2)], "what is current stays so"
 
 
+@pytest.mark.parametrize("version", ["4", "6"])
+def test_one_that_is_back_as_another_version_counts_once(lake: Lake, shelf: Shelf, version: str) -> None:
+    """As on S3, where the etag of a copy need not be that of the object."""
+    key, body = "shop/orders/a", orders("1", "2")
+    shelf.drop(key, body, "5")
+    take(lake, shelf)
+    shelf.objects.clear()
+    shelf.drop(key, body, version, LANDED + timedelta(days=9))
+    shelf.first_landed[key] = LANDED
+    assert take(lake, shelf).outcomes == {"ingested": 1}
+    take(lake, shelf)
+    assert not [new for page, _ in new_objects(shelf, Known(ledger.ingested(lake, ORDERS)), ORDERS) for new in page]
+    current = ledger.markers(lake, ORDERS).filter(pl.col("current") & (pl.col("rows") > 0))
+    assert current.select("version", "rows").rows() == [(max("5", version), 2)]
+    for _ in Silver(lake, ORDERS, PolarsEngine(), START).materialize([datetime(2025, 6, 1, tzinfo=UTC)]):
+        pass
+    of_windows = lake.scan(LEDGER).select("read", "accepted", "rejected", "superseded").sum().collect()
+    assert of_windows.row(0) == (4, 2, 0, 2)
+
+
 @pytest.mark.parametrize("limit", ["_BATCH_ROWS", "_BATCH_BYTES"])
 def test_batches_are_bounded(lake: Lake, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     flushed: list[int] = []

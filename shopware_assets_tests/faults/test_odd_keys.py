@@ -78,7 +78,20 @@ def test_in_a_folder(tmp_path: Path) -> None:
     check(shopware, in_a_folder(shopware))
 
 
+<<<<<<< HEAD
 @pytest.mark.long
+=======
+def test_back_from_the_archive_of_a_folder(tmp_path: Path) -> None:
+    keys, landing = in_a_folder(Shopware(tmp_path)), FolderLanding(str(tmp_path / "landing"))
+    objects = [landed for page in landing.pages("inventory") for landed in page]
+    assert sorted(landed.key for landed in objects) == sorted(keys)
+    assert [*landing.archive(objects)] == [(landed, "") for landed in objects]
+    assert [*landing.pages("inventory")] == []
+    assert all(landing.restore(key) for key in keys)
+    assert [landed for page in landing.pages("inventory") for landed in page] == objects
+
+
+>>>>>>> archive2
 def test_on_s3(tmp_path: Path, moto: str) -> None:
     check(at(tmp_path, moto, "odd-keys"), on_s3(moto, "odd-keys"))
 
