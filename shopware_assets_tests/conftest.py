@@ -69,10 +69,12 @@ _DEAR = {"spark": "spark", "machine": "spark", "dynamodb": "dynamodb", "expected
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keeps together what uses a dear fixture, or one of its module: other tests go to whichever process is free."""
+    """Keeps together what uses a dear fixture, or one of its module, and tests of a simulated feed, which keep what was
+    made: other tests go to whichever process is free.
+    """
     scopes = {name: defs[-1].scope for name, defs in item._fixtureinfo.name2fixturedefs.items()}  # type: ignore[attr-defined]
     dear = next((group for name, group in _DEAR.items() if name in scopes), "")
-    if dear or "module" in scopes.values():
+    if dear or "module" in scopes.values() or "/simulator/" in item.nodeid:
         item.add_marker(pytest.mark.xdist_group(dear or item.nodeid.partition("::")[0]))
 
 

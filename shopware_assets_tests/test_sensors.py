@@ -624,6 +624,7 @@ def test_missing_columns_are_told(world: World) -> None:
     )
 
 
+@pytest.mark.long
 def test_an_emptied_table_is_told_of_and_again_only_when_it_had_rows_meanwhile(good: World) -> None:
     assert "table_emptied" not in told(good)
     good.drop("shop/orders/2025-06-01.csv", orders("2025-06-01", "lost"))

@@ -20,7 +20,7 @@ from simulator import Account, Drop, simulate
 MESSY: dict[str, Any] = {"seed": 7, "dirty": 0.08, "late": 0.01, "duplicates": 0.04}
 ASKED: dict[str, dict[str, Any]] = {
     "shop": {"start": date(2025, 6, 1), "days": 2, "rows": 250},
-    "inventory": {"start": date(2025, 6, 1), "days": 2, "rows": 300},
+    "inventory": {"start": date(2025, 6, 1), "days": 3, "rows": 300},
     "pos": {"start": date(2025, 6, 1), "days": 3, "rows": 60},
 }
 
@@ -106,7 +106,7 @@ def assert_stock_and_sales(shopware: Shopware, verdicts: dict[str, reader.Verdic
         ("product_performance_daily", expected_stock.PERFORMANCE, ["product_id", "days", "date"]),
     ):
         expected = db.sql(sql).pl()
-        assert expected.height > 3, "the control: there is something to compare"
+        assert expected.height > 1, "the control: there is something to compare"
         assert_figures(shopware, name, expected, key)
 
 

@@ -288,7 +288,7 @@ def killed(there: Place, step: int, ahead: int | None, patch: pytest.MonkeyPatch
 
 
 AHEAD = (None, -1, 0, 1, 2, 3)
-IN_SHORT = {("folder", ahead) for ahead in AHEAD} | {("s3", 1)}  # the rest takes long
+IN_SHORT = {("folder", ahead) for ahead in AHEAD}  # the rest takes long
 
 
 @pytest.mark.parametrize(

@@ -63,11 +63,12 @@ def no_room_beyond(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("size", "says"),
     [
         (LESS_THAN_DAGSTER_WRITES, "where Dagster cannot write: disk I/O error."),
-        pytest.param(*(LESS_THAN_BRONZE_IS, "Failed three times: inventory, objects: 1"), marks=pytest.mark.long),
+        (LESS_THAN_BRONZE_IS, "Failed three times: inventory, objects: 1"),
     ],
 )
 def test_a_full_disk(size: int, says: str, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def test_the_reply_to_every_commit_is_lost(seaweedfs: S3) -> None:
     assert len(proxy.lost) > 20
 
 
+@pytest.mark.long
 def test_rows_double_where_a_commit_is_repeated_without_a_look_in_the_log(
     seaweedfs: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,9 +78,6 @@ def test_in_a_folder(tmp_path: Path) -> None:
     check(shopware, in_a_folder(shopware))
 
 
-<<<<<<< HEAD
-@pytest.mark.long
-=======
 def test_back_from_the_archive_of_a_folder(tmp_path: Path) -> None:
     keys, landing = in_a_folder(Shopware(tmp_path)), FolderLanding(str(tmp_path / "landing"))
     objects = [landed for page in landing.pages("inventory") for landed in page]
@@ -91,7 +88,7 @@ def test_back_from_the_archive_of_a_folder(tmp_path: Path) -> None:
     assert [landed for page in landing.pages("inventory") for landed in page] == objects
 
 
->>>>>>> archive2
+@pytest.mark.long
 def test_on_s3(tmp_path: Path, moto: str) -> None:
     check(at(tmp_path, moto, "odd-keys"), on_s3(moto, "odd-keys"))
 

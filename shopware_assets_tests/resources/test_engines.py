@@ -341,7 +341,13 @@ def gold(read: Input, days: list[date]) -> pl.DataFrame:
     return pl.DataFrame(schema=nw.Schema(answer.table.columns).to_polars())
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(answer, id=name, marks=[pytest.mark.long] if name == "product_performance_daily" else [])
+        for name, answer in ANSWERS.items()
+    ],
+)
 def test_answers_are_alike(answer: Answer, spark: Machine) -> None:
     rows = made(answer, POLARS, DAYS)
     assert len(rows) > 1
