@@ -539,6 +539,7 @@ def test_rows_lost_from_bronze_are_noticed(shopware_of_orders: Shopware) -> None
     assert [lines["judged"][name] for name in counts] == [3, 4, 1, 0, 0]
 
 
+@pytest.mark.long
 def test_a_window_that_is_being_made_is_told(shopware_of_orders: Shopware) -> None:
     """As a run leaves it that is killed between silver and the ledger."""
     shopware = shopware_of_orders
@@ -552,6 +553,7 @@ def test_a_window_that_is_being_made_is_told(shopware_of_orders: Shopware) -> No
     assert "judged" in shopware("ledger", "--settled").stdout
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("tried_once")
 def test_a_file_that_was_gone_and_came_back_has_one_line(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
     shopware.drop("shop/products/products.csv", PRODUCTS.encode())
@@ -626,6 +628,7 @@ def test_each_reason_stands_with_what_failed(shopware: Shopware, monkeypatch: py
         assert f"a disk that broke in {month}" in line
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("others", "looks"), [pytest.param(False, 4, marks=pytest.mark.long), (True, 3)])
 def test_where_others_settle_too_not_all_that_lands_is_waited_for(
     shopware: Shopware, monkeypatch: pytest.MonkeyPatch, others: bool, looks: int
@@ -646,6 +649,7 @@ def test_where_others_settle_too_not_all_that_lands_is_waited_for(
     assert shopware.table("gold/order_kpis_daily").height == 1, "what was looked at is settled to the end"
 
 
+@pytest.mark.long
 def test_a_run_that_nobody_will_start_is_not_waited_for(shopware: Shopware) -> None:
     """As `make dev` leaves it when it is killed."""
     shopware.drop("shop/products/products.csv", PRODUCTS.encode())
@@ -658,6 +662,7 @@ def test_a_run_that_nobody_will_start_is_not_waited_for(shopware: Shopware) -> N
     assert shopware.table("silver/products").height == 2
 
 
+@pytest.mark.long
 def test_a_slot_of_a_run_that_has_ended_is_freed(shopware: Shopware) -> None:
     """As where a kill came between a run's end and that: settling would wait for it for ever."""
     shopware.drop("shop/orders/orders.csv", ORDERS.encode())
@@ -671,6 +676,7 @@ def test_a_slot_of_a_run_that_has_ended_is_freed(shopware: Shopware) -> None:
     assert shopware.table("silver/orders").height == 4
 
 
+@pytest.mark.long
 def test_what_is_still_to_be_done_after_three_runs_ends_settling(
     shopware: Shopware, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -683,6 +689,7 @@ def test_what_is_still_to_be_done_after_three_runs_ends_settling(
     assert "Made three times, and still to be done: products, objects: 1, " in found.stderr
 
 
+@pytest.mark.long
 def test_an_interrupted_run_is_canceled_and_ends_settling(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise sensors would take it for a first attempt that failed, and settling would go on."""
     shopware.drop("shop/products/products.csv", PRODUCTS.encode())
@@ -712,6 +719,7 @@ _PRODUCTS_RUN = {
 }
 
 
+@pytest.mark.long
 def test_a_run_of_another_process_is_waited_for(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is under way, or that a daemon will start."""
     shopware.drop("shop/products/products.csv", PRODUCTS.encode())

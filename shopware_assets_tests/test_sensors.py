@@ -258,6 +258,7 @@ def test_a_failed_range_is_asked_for_in_halves_three_times_in_all(world: World) 
     assert world.asked("landing_shop")[0][1:] == (("2025-06-01", "2025-06-04"), 1), "what is missing has changed"
 
 
+@pytest.mark.long
 def test_one_window_that_fails_does_not_stop_the_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for day in ("2025-06-01", "2025-06-02", "2025-06-03", "2025-06-04"):
         world.drop(f"shop/orders/{day}.csv", orders(day))
@@ -551,6 +552,7 @@ def test_stale_windows_under_way_or_failed(world: World) -> None:
     assert "Given up after three attempts: gold/order_kpis_daily" in world.tick("healing").skip_message
 
 
+@pytest.mark.long
 def test_a_run_that_fails_halfway_is_given_up_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each attempt replaces the rows and fails at the ledger: that it changed tables is no reason for another one."""
     write = ledger.write
@@ -728,6 +730,7 @@ def test_a_settled_range_is_told_once(world: World) -> None:
     assert told(world) == {}
 
 
+@pytest.mark.long
 def test_nothing_is_called_settled_while_something_is_to_be_done(world: World) -> None:
     world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
     (request,) = world.tick("landing_shop").run_requests
@@ -754,6 +757,7 @@ def test_a_feed_is_settled_although_another_is_not(world: World) -> None:
     assert told(world)["settled"].startswith("shop: settled")
 
 
+@pytest.mark.long
 def test_days_that_were_not_renewed_do_not_count(world: World) -> None:
     """The second day is held, so gold leaves it."""
     world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
@@ -777,6 +781,7 @@ def test_settled_messages_can_be_turned_off(good: World) -> None:
     assert list(told(good)) == ["settled"], "the control"
 
 
+@pytest.mark.long
 def test_what_could_not_be_sent_is_told_at_the_next_attempt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01", "lost"))
     world.settle()

@@ -87,7 +87,14 @@ LIKE = {
 }
 """They make the commits that another case makes: a kill at any of those is swept there."""
 
-LONG = LIKE | {"one product broken, another mended", "grocery order moved", "department changed"}
+LONG = LIKE | {
+    "one product broken, another mended",
+    "grocery order moved",
+    "department changed",
+    "first day goes",
+    "newest day moves back",
+    "new version cannot be read",
+}
 """What the short run need not have each: others are like them, or the base of the random worlds has them too."""
 MARKS = dict.fromkeys(LONG, pytest.mark.long)
 

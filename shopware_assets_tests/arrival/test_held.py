@@ -157,6 +157,7 @@ def test_a_changed_rule_judges_windows_again(story: Story, monkeypatch: pytest.M
     assert (accepted(story, "orders"), accepted(story, "order_items")) == (["o1", "o2"], ["l1", "l2"])
 
 
+@pytest.mark.long
 def test_an_unknown_parent_that_only_warns_heals_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     contract = CONTRACTS["order_items"]
     references = [dataclasses.replace(r, severity=Severity.WARN) for r in contract.references if r.parent == "products"]
@@ -199,6 +200,7 @@ def test_stock_does_not_begin_anew_after_a_day_that_is_held(tmp_path: Path) -> N
     assert not story.differences(oracle.tables(drops))
 
 
+@pytest.mark.long
 def test_days_go_on_after_a_held_day_that_had_been_made(tmp_path: Path) -> None:
     story = told(
         tmp_path, drop("inventory", "1.jsonl", "01T12", stock("1", "01T08", "5"), stock("2", "02T08", "6", "2"))

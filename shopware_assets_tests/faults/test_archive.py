@@ -288,13 +288,12 @@ def killed(there: Place, step: int, ahead: int | None, patch: pytest.MonkeyPatch
 
 
 AHEAD = (None, -1, 0, 1, 2, 3)
-IN_SHORT = {("folder", ahead) for ahead in AHEAD}  # the rest takes long
 
 
 @pytest.mark.parametrize(
     ("place", "ahead"),
     [
-        pytest.param(kind, ahead, marks=[] if (kind, ahead) in IN_SHORT else [pytest.mark.long])
+        pytest.param(kind, ahead, marks=[pytest.mark.long] if kind == "s3" else [])
         for kind in ("folder", "s3")
         for ahead in AHEAD
     ],

@@ -114,6 +114,7 @@ def settled(shopware: Shopware, source: Folder | Bucket, patch: pytest.MonkeyPat
     return held
 
 
+@pytest.mark.long
 def test_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = settled(Shopware(tmp_path), Folder(tmp_path / "landing"), monkeypatch)
     assert held == {"deleted": [], "replaced": ["new"], "written_over": ["new"]}
