@@ -14,7 +14,7 @@ help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 install: | $(UV) ## everything that uv.lock names, into .venv
-	@$(UV) sync --frozen --quiet
+	@$(UV) sync --frozen --quiet --compile-bytecode
 
 dev: install ## stand-ins for AWS, Dagster and a simulator, until Ctrl-C (SHOPWARE_HOME, SHOPWARE_PORT)
 	@$(or $(UV_PROJECT_ENVIRONMENT),.venv)/bin/python -m deploy.dev
