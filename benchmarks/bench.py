@@ -224,6 +224,11 @@ def moving(options: Options) -> str:
     return table(("", "measured", "target"), rows)
 
 
+_HEAD = """# Benchmarks
+
+`make bench` measures all of this again, 5 runs each; what was run fewer times says so.
+
+"""
 SECTIONS: dict[str, Callable[[Options], str]] = {
     "Inventory": partial(side_by_side, INVENTORY),
     "Point of sale": partial(side_by_side, POS_SALES),
@@ -251,7 +256,7 @@ def machine() -> str:
 
 def publish(title: str, body: str) -> None:
     """Puts a section into results.md, in place of the one of that title if it is there."""
-    text = RESULTS.read_text() if RESULTS.exists() else "# Benchmarks\n\n`make bench` measures all of this again.\n\n"
+    text = RESULTS.read_text() if RESULTS.exists() else _HEAD
     head, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
     bodies = dict(section.split("\n", 1) for section in sections) | {title: body}
     RESULTS.write_text(head + "\n".join(f"## {name}\n\n{body.strip()}\n" for name, body in bodies.items()))
