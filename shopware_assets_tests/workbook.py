@@ -9,7 +9,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-Cell = str | int | float | bool | date | None
+
+class Failed(str):
+    """A cell whose formula has failed, as it shows: `#N/A`."""
+
+
+Cell = str | Failed | int | float | bool | date | None
 Rows = Sequence[Sequence[Cell]]
 
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -110,6 +115,8 @@ def _cell(at: str, value: Cell) -> str:
             return ""
         case bool():
             return f'<c r="{at}" t="b"><v>{value:d}</v></c>'
+        case Failed():
+            return f'<c r="{at}" t="e"><v>{value}</v></c>'
         case str():
             return f'<c r="{at}" t="inlineStr"><is><t xml:space="preserve">{escape(value)}</t></is></c>'
         case datetime():

@@ -5,6 +5,7 @@ Not here: what a record of them is (`csv_records`).
 
 import io
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
@@ -15,13 +16,15 @@ from resources.records import limits
 from resources.records.text import Unreadable
 
 _ZIP = b"PK\x03\x04"
+_SHOWN = {"Div0": "#DIV/0!", "NA": "#N/A", "Name": "#NAME?", "Null": "#NULL!", "Num": "#NUM!", "Ref": "#REF!"}
 
 
 def sheets(chunks: Iterable[bytes]) -> Iterator[tuple[str, Iterable[bytes]]]:
     """The sheets of an object: name and text; an object that is no workbook is one sheet without a name.
 
-    Cells have their values, not their looks: times are ISO 8601, whole numbers have no decimals. Rows without a value
-    are left out, as blank lines are. A workbook is held whole, its sheets one at a time.
+    Cells have their values, not their looks: times are ISO 8601, whole numbers have no decimals; what could not be
+    computed is called as it shows, `#N/A`. Rows without a value are left out, as blank lines are. A workbook is held
+    whole, its sheets one at a time.
 
     Raises:
         Unreadable: It is a damaged workbook, another kind of archive, or too large; from the text, a damaged sheet.
@@ -40,12 +43,24 @@ def sheets(chunks: Iterable[bytes]) -> Iterator[tuple[str, Iterable[bytes]]]:
 
 def _text(book: fastexcel.ExcelReader, name: str) -> Iterator[bytes]:
     try:
-        sheet = book.load_sheet(name, header_row=None, dtypes="string").to_polars()
+        rows, errors = book.load_sheet(name, header_row=None, dtypes="string").to_arrow_with_errors()
     except fastexcel.FastExcelError as error:
         raise Unreadable(f"The sheet cannot be read: {_first_line(error)}.") from None
+    sheet = pl.DataFrame(rows)
+    failed: dict[int, dict[int, str]] = defaultdict(dict)
+    for cell in errors.errors if errors else ():
+        row, column = cell.position
+        failed[column][row] = _shown(cell.detail)
+    for column, shown in failed.items():
+        sheet = sheet.with_columns(sheet.to_series(column).scatter([*shown], [*shown.values()]))
     if sheet.width:
         empty = pl.all_horizontal(pl.all().fill_null("").str.strip_chars() == "")
         yield sheet.filter(~empty).write_csv(include_header=False, quote_style="always").encode()
+
+
+def _shown(detail: str) -> str:
+    kind = detail.rpartition("Error(")[2].rstrip("')")
+    return _SHOWN.get(kind, f"#{kind.upper()}!")
 
 
 def _whole(chunks: Iterable[bytes]) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 from resources.records import Unreadable, limits, sheets
 from shopware_assets_tests.resources.records.reading import texts
-from shopware_assets_tests.workbook import Cell, Rows, raw, with_entry, xlsx, zipped
+from shopware_assets_tests.workbook import Cell, Failed, Rows, raw, with_entry, xlsx, zipped
 
 HEADER = ["a", "b", "c"]
 TWO = xlsx({"one": [HEADER, [1, 2, 3]], "two": [HEADER, [4, 5, 6]]})
@@ -171,6 +171,13 @@ def test_a_workbook_that_cannot_be_read_says_why(book: bytes, why: str) -> None:
 
 def test_a_locked_workbook_says_that_it_is() -> None:
     assert "a locked Office document" in cells(LOCKED)[""]
+
+
+def test_a_cell_whose_formula_has_failed_says_so() -> None:
+    shown = ["#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"]
+    book = [[None, None, None], HEADER, *([number, None, Failed(text)] for number, text in enumerate(shown))]
+    assert one(book) == [(str(number), "", text) for number, text in enumerate(shown)]
+    assert one([HEADER, [Failed("#N/A"), 1, Failed("#REF!")]]) == [("#N/A", "1", "#REF!")]
 
 
 def test_damage_anywhere_is_told_and_never_a_crash() -> None:
