@@ -96,7 +96,7 @@ def simulate(
     dirty: Annotated[float, typer.Option(min=0, max=1, help="Share of rows that are broken.")] = 0.0,
     late: Annotated[float, typer.Option(min=0, max=1, help="Share of rows that come late.")] = 0.0,
     duplicates: Annotated[float, typer.Option(min=0, max=1, help="Share of rows and files sent again.")] = 0.0,
-    live: Annotated[bool, typer.Option(help="Go on for ever, a small file every few seconds.")] = False,
+    live: Annotated[bool, typer.Option(help="Go on for ever, small files every minute.")] = False,
 ) -> None:
     """Write believable files into landing, exactly repeatable for one seed, and print what they hold."""
     from simulator import simulate as simulated
