@@ -35,17 +35,20 @@ def wanted(survey: Survey, partitions: Partitions, serves: bool) -> Iterable[Req
 
 def _together(gold: Sequence[Stale], serves: bool) -> Iterable[tuple[tuple[str, ...], Stale]]:
     """Gold tables that are stale in the same windows are made by one run; after them, in that run too, the gold tables
-    that read them, which would be stale next, and what is served of all these.
+    that read them, which would be stale next, unless these wait for something else; and what is served of all these.
     """
     groups: dict[frozenset[str], list[Stale]] = {}
+    unmade = {stale.table.name for stale in gold if stale.windows or stale.waiting}
     for answer, stale in zip(ANSWERS.values(), gold, strict=True):
         if stale.windows:
             groups.setdefault(stale.windows, []).append(stale)
-        reads = {read.table for read in answer.inputs}
+        reads = {read.table for read in answer.inputs} - {answer.table.name}
         for group in groups.values():
-            grain, made = group[0].table.grain, {member.table.name for member in group}
-            if answer.table.name not in made and made & reads and answer.table.grain in (None, grain):
+            grain, made = group[0].table.grain, {member.table.name for member in group if not member.waiting}
+            follows = made & reads and not (unmade - made) & reads
+            if follows and stale not in group and answer.table.grain in (None, grain):
                 group.append(stale)
+                unmade.add(answer.table.name)
     for group in groups.values():
         names = [stale.table.name for stale in group]
         served = [s.table.name for s in SERVED.values() if serves and f"gold/{s.answer}" in names]

@@ -149,10 +149,10 @@ def land(
         prepare_home(settings)
         landing = _landing(settings, resources)
         if from_archive:
-            if landing.find(from_archive):
-                raise _fail(f"There is a {from_archive} in landing, which it would replace.", 2)
             if not landing.restore(from_archive):
-                raise _fail(f"There is no {from_archive} in the archive.", 2)
+                is_there = landing.find(from_archive)
+                why = "a {} in landing, which it would replace" if is_there else "no {} in the archive"
+                raise _fail(f"There is {why.format(from_archive)}.", 2)
             _say(f"{from_archive} is back in landing.")
         for file in () if from_archive else files or ():
             key = f"{prefix.strip('/')}/{file.name}"

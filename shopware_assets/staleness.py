@@ -40,10 +40,17 @@ def stale(expected: pl.DataFrame, recorded: pl.DataFrame) -> set[str]:
 
 @dataclass(frozen=True)
 class Stale:
-    """Windows of one table that have to be materialized; `blocked` ones wait until somebody allows a held window."""
+    """Windows of one table that have to be materialized.
+
+    Attributes:
+        windows: Those that can be now.
+        waiting: Those that wait for what they read to be made again.
+        blocked: Those that wait until somebody allows a held window.
+    """
 
     table: Table
     windows: frozenset[str]
+    waiting: frozenset[str] = frozenset()
     blocked: frozenset[str] = frozenset()
 
 
@@ -89,9 +96,10 @@ class Survey:
             if lineage.filter(pl.col("table_name").is_in(concerned)).is_empty() and not self.lake.open(answer.table):
                 yield Stale(answer.table, frozenset())  # nothing of what it reads was ever made
                 continue
-            found, waiting = _stale_answer(answer, feeds, made_from, pending, held, self._lost(answer, feeds))
+            found = _stale_answer(answer, feeds, made_from, pending, held, self._lost(answer, feeds))
             yield found
-            others_wait_for = pl.DataFrame({"window": sorted(found.windows | waiting)}, schema={"window": pl.String})
+            unmade = sorted(found.windows | found.waiting)
+            others_wait_for = pl.DataFrame({"window": unmade}, schema={"window": pl.String})
             pending = pl.concat(
                 [pending, others_wait_for.select(pl.lit(answer.table.name).alias("table_name"), "window")]
             )
@@ -220,8 +228,7 @@ def _stale_answer(
     pending: pl.DataFrame,
     held: pl.DataFrame,
     lost: set[str],
-) -> tuple[Stale, set[str]]:
-    """What is stale, and what would be but waits for what is pending."""
+) -> Stale:
     span = None
     if answer.every_day:
         read = answer.inputs[0]
@@ -233,7 +240,7 @@ def _stale_answer(
     recorded = made_from.filter(pl.col("table_name") == answer.table.name)
     windows = stale(expected.select(facts), recorded.select(facts)) | lost
     waits, blocked = (reading(answer, windows, need, recorded, those) for those in (pending, held))
-    return Stale(answer.table, frozenset(windows - waits - blocked), frozenset(blocked)), waits - blocked
+    return Stale(answer.table, frozenset(windows - waits - blocked), frozenset(waits - blocked), frozenset(blocked))
 
 
 def definitions() -> list[str]:

@@ -5,13 +5,16 @@ import fcntl
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,7 @@ from sensors.watch import Watch
 from shopware_assets import ledger
 from shopware_assets import settle as settling
 from shopware_assets.bronze import ingest
-from shopware_assets.contracts import CONTRACTS
+from shopware_assets.contracts import CONTRACTS, check_references
 from shopware_assets.contracts.tables import silver
 from shopware_assets.definitions import build_defs
 from shopware_assets_tests.end_to_end.shopware import Shopware
@@ -762,6 +765,24 @@ def test_a_held_window_is_let_through(shopware: Shopware) -> None:
     shopware.drop(f"shop/orders/{FILE}", (BAD_ORDERS + "6,u,lost,2025-06-01,,,,\n").encode())
     assert "2025-06-01 is held: 3 of 6 rows rejected" in shopware("settle").output, "it has changed"
     assert shopware.table("gold/order_kpis_daily")["total_orders"].to_list() == [3], "the last values stay"
+
+
+def test_the_table_of_the_readme_settles(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    (example,) = re.findall(r"^   ```python\n(.*?)^   ```", readme, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(textwrap.dedent(example), names)
+    check_references(CONTRACTS | {"returns": names["RETURNS"]})
+    monkeypatch.setitem(CONTRACTS, "returns", names["RETURNS"])
+    shopware.drop(f"shop/orders/{FILE}", ORDERS.encode())
+    returns = "return_id,order_id,amount,returned_at\nr1,1,5,2025-06-01\nr2,9,5,2025-06-01\nr3,1,-5,2025-06-01\n"
+    shopware.drop("shop/returns/2025-06-01.csv", returns.encode())
+    shopware("settle")
+    assert shopware.table("silver/returns").select("return_id", "amount", "order_date").rows() == [
+        ("r1", Decimal(5), date(2025, 6, 1))
+    ]
+    aside = shopware.table("silver/returns_rejected").select("return_id", "_reasons").rows()
+    assert sorted(aside) == [("r2", "order_known"), ("r3", "amount_not_negative")]
 
 
 # --- landing ----------------------------------------------------------------------------------------------------------

@@ -24,10 +24,12 @@ from resources.notifications import Event
 from resources.settings import Environment, Settings
 from resources.world import LakeResource, LandingResource
 from sensors import definitions as sensor_definitions
+from sensors import healing
 from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.tables import silver
 from shopware_assets.definitions import build_defs
+from shopware_assets.staleness import Stale
 from shopware_assets.transforms import ANSWERS
 
 HEADER = "order_id,user_id,status,created_at,num_of_item,shipped_at,delivered_at,returned_at\n"
@@ -484,6 +486,25 @@ def test_what_reads_gold_is_made_in_the_same_run(world: World) -> None:
     assert world.run(request)
     assert [world.lake.rows(ANSWERS[name].table) for name in ("inventory_daily", *of_stock)] == [1, 0, 1, 3]
     assert world.asked("healing") == []
+
+
+@pytest.mark.parametrize(
+    ("others", "follows"),
+    [
+        ({}, True),
+        ({"sales_by_product_daily": {"windows": frozenset({"2025-05-30"})}}, False),
+        ({"sales_by_product_daily": {"waiting": frozenset({"2025-05-30"})}}, False),
+        ({"inventory_daily": {"waiting": frozenset({"2025-05-30"})}}, False),
+        ({"grocery_daily": {"windows": frozenset({"2025-05-30"})}}, True),
+    ],
+)
+def test_what_waits_for_something_else_does_not_follow(others: dict[str, dict[str, Any]], follows: bool) -> None:
+    day = frozenset({"2025-06-01"})
+    stale = {name: {"windows": frozenset[str](), **others.get(name, {})} for name in ANSWERS}
+    stale["inventory_daily"]["windows"] = day
+    gold = [Stale(answer.table, **stale[name]) for name, answer in ANSWERS.items()]
+    (assets,) = [assets for assets, made in healing._together(gold, False) if made.windows == day]
+    assert ("gold/product_performance_daily" in assets) == follows
 
 
 def test_days_after_those_of_a_run_are_told_of_too(world: World) -> None:

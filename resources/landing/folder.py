@@ -62,9 +62,11 @@ class FolderLanding:
 
     def find(self, key: str) -> Landed | None:
         path = self._path(key)
-        if path is None or not path.is_file():
-            return None
-        return _landed(key, path.stat())
+        try:
+            of = path.stat() if path else None
+        except (FileNotFoundError, NotADirectoryError):  # gone meanwhile
+            of = None
+        return _landed(key, of) if of and stat.S_ISREG(of.st_mode) else None
 
     def _path(self, key: str) -> Path | None:
         path = Path(self.root, key)
@@ -185,12 +187,14 @@ class FolderLanding:
         return is_archived
 
     def restore(self, key: str) -> bool:
-        archived = self._path(f"{ARCHIVE}/{key}")
-        if archived is None or not archived.is_file():
-            return False
-        with self._staged(os.path.relpath(archived, Path(self.root, ARCHIVE))) as staged:
-            shutil.copy2(archived, staged)
-        return True
+        with self._archiving():
+            list(self._left_behind())  # what was on its way out when archiving was killed may be newer
+            archived = self._path(f"{ARCHIVE}/{key}")
+            if archived is None or not archived.is_file() or self.find(key):
+                return False
+            with self._staged(os.path.relpath(archived, Path(self.root, ARCHIVE))) as staged:
+                shutil.copy2(archived, staged)
+            return True
 
     def put(self, key: str, body: bytes, landed_at: datetime | None = None) -> None:
         with self._staged(key) as staged:

@@ -97,7 +97,10 @@ class Landing(Protocol):
         ...
 
     def restore(self, key: str) -> bool:
-        """Brings the newest archived version of a key back, as landed when it first did; false if there is none.
+        """Brings the newest archived version of a key back, as landed when it first did.
+
+        Returns:
+            Whether it did: not if there is none, or if landing has an object of that key, which it would replace.
 
         Raises:
             Misconfigured: Landing cannot be written to.

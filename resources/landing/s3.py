@@ -226,7 +226,7 @@ class S3Landing:
         source = self._full(f"{ARCHIVE}/{key}")
         try:
             archived = self._archived(source)
-            if archived is None:
+            if archived is None or self.find(key):
                 return False
             self._copy(source, self._full(key), archived, archived["Metadata"])
         except (BotoCoreError, ClientError) as error:

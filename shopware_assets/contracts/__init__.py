@@ -1,5 +1,7 @@
 """What a row of each table must be, as data. Imports narwhals only; knows no engine, no storage, no scheduler."""
 
+from collections.abc import Mapping
+
 from shopware_assets.contracts.contract import Contract
 from shopware_assets.contracts.grocery import GROCERY_ORDER_ITEMS, GROCERY_ORDERS, GROCERY_PRODUCTS
 from shopware_assets.contracts.inventory import INVENTORY
@@ -24,3 +26,20 @@ CONTRACTS: dict[str, Contract] = {
     )
 }
 """Every table by name, parents before their children."""
+
+
+def check_references(contracts: Mapping[str, Contract]) -> None:
+    """Checks that every row knows from which window of its parent it takes.
+
+    Raises:
+        ValueError: A reference does not carry a column of its parent's window.
+    """
+    for contract in contracts.values():
+        for reference in contract.references:
+            carried = {carried.column for carried in reference.carries}
+            for column in contracts[reference.parent].partition_columns:
+                if column not in carried:
+                    raise ValueError(f"{contract.name}: {reference.rule} has to carry {reference.parent}.{column}")
+
+
+check_references(CONTRACTS)

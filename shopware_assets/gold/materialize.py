@@ -55,9 +55,11 @@ class Gold:
         while todo:
             batch = self._batch(todo[:most])
             try:
+                if not now._goes_on(batch[0]):
+                    raise NotComputed("the day before was never made")
                 yield self._made(batch, now)
-            except pl.exceptions.PolarsError as error:
-                if len(batch) > 1:  # one of them
+            except (pl.exceptions.PolarsError, NotComputed) as error:
+                if len(batch) > 1 and not isinstance(error, NotComputed):  # one of them
                     most = len(batch) // 2
                     continue
                 failed.append((batch[0], error))
@@ -77,6 +79,12 @@ class Gold:
             except Overtaken:
                 now = self._now()
         return self._replace(days, now)
+
+    def _goes_on(self, day: str) -> bool:
+        """Whether a day can be made: where it goes on from the day before, that has to be there."""
+        if not self.answer.reads_itself or not self._span or not self._span[0] < day <= self._span[1]:
+            return True
+        return not ledger.read_lineage(self.lake, self.answer.table, ["made_from"], [later(day, -1)]).is_empty()
 
     def _now(self) -> "Gold":
         """The same, for reading: tables that are read several times are opened once."""

@@ -180,6 +180,38 @@ def test_what_is_brought_back_landed_when_it_first_did(place: Callable[[], Place
     assert not there.landing.restore("inventory/never was")
 
 
+def test_nothing_in_landing_is_replaced_by_what_comes_back(place: Callable[[], Place]) -> None:
+    there = place()
+    list(there.landing.archive(there.ingested()))
+    there.newer(KEYS[0], LAST)
+    assert not there.landing.restore(KEYS[0])
+    assert there.bodies()[KEYS[0]] == LAST
+
+
+def test_nor_is_what_a_killed_archiving_had_taken_out(tmp_path: Path) -> None:
+    there = Folder(open_landing(str(_made(tmp_path / "landing"))))
+    list(there.landing.archive(there.ingested()))
+    taken = tmp_path / "landing/archive/.taken" / KEYS[0]
+    taken.write_bytes(LAST)
+    assert not there.landing.restore(KEYS[0])
+    assert there.bodies()[KEYS[0]] == LAST
+    assert not taken.exists()
+
+
+def test_a_file_that_goes_while_it_is_looked_at_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = Folder(open_landing(str(_made(tmp_path / "landing"))))
+    find = FolderLanding._path
+
+    def goes(self: FolderLanding, key: str) -> Path | None:
+        path = find(self, key)
+        if path and key == KEYS[0]:
+            path.unlink()
+        return path
+
+    monkeypatch.setattr(FolderLanding, "_path", goes)
+    assert [landed.key for page in there.landing.pages("inventory") for landed in page] == KEYS[1:]
+
+
 def test_versions_of_a_key_are_all_kept(place: Callable[[], Place]) -> None:
     there = place()
     moved(there.landing, there.ingested())

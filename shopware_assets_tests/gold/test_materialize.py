@@ -297,3 +297,21 @@ def test_days_are_made_until_one_stays_as_it_was(stocked: Story, monkeypatch: py
     assert dict(stocked.stale())[DAILY] == {D1}
     assert list(make(stocked.lake, "inventory_daily", days(1))) == days(1, 2)
     assert DAILY not in dict(stocked.stale())
+
+
+def test_no_day_goes_on_from_one_that_cannot_be_computed(tmp_path: Path) -> None:
+    """On the fourth more is delivered than a number holds. Of a second product there is one snapshot, on the first."""
+    levels = [("04T08", "0"), ("04T09", str(2**63 - 1)), ("04T10", "0"), ("04T11", str(2**63 - 1))]
+    drops = [
+        drop("inventory", "1.jsonl", "07T12", *(stock("1", f"0{day}T08") for day in (1, 2, 3, 5, 6))),
+        drop("inventory", "2.jsonl", "07T13", *(stock("1", at, level) for at, level in levels)),
+        drop("inventory", "3.jsonl", "07T14", stock("2", "01T08", product_id="2")),
+    ]
+    story = Story(tmp_path / "lake", drops)
+    story.ingest(drops)
+    (judged,) = [(table, windows) for table, windows in story.stale() if table == STOCK]
+    story.make(*judged)
+    for asked, failed in ((days(1, 2, 3, 4, 5, 6), D4), (days(5, 6), D5)):
+        with pytest.raises(NotComputed, match=f"^{failed}$"):
+            make(story.lake, "inventory_daily", asked)
+        assert opening(story.lake) == opening(story.lake, 2) == [5, 5, 5]
