@@ -10,6 +10,7 @@ on in transactions that hold only while that record stands, and ends by marking 
 what a re-run of this version, or a newer one, completes, and an older one can never come between.
 """
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +28,8 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 from pydantic import Field
+
+from resources.settings import Misconfigured, endpoint_setting
 
 RETRIES = 3
 _CHANGES = 99  # TransactWriteItems takes 100 actions; one is the control item's
@@ -101,6 +104,22 @@ class Lookups(dg.ConfigurableResource):
         """Made at first use. A call is tried once: retries are counted here, and botocore's would multiply them."""
         once = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=1, read_timeout=10)
         return boto3.session.Session().client("dynamodb", config=once)
+
+    def check_endpoint(self) -> None:
+        """Checks, in seconds, that something answers where a setting says that DynamoDB is.
+
+        Raises:
+            Misconfigured: Nothing does.
+        """
+        setting = endpoint_setting("DYNAMODB")
+        if not os.environ.get(setting):
+            return
+        quick = Config(retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=2, read_timeout=4)
+        try:
+            with suppress(ClientError):  # which is an answer
+                boto3.session.Session().client("dynamodb", config=quick).list_tables(Limit=1)
+        except (ConnectionError, HTTPClientError) as error:
+            raise Misconfigured(f"{setting} is {os.environ[setting]!r}, where no DynamoDB answers.") from error
 
     def ensure(self, table: LookupTable) -> None:
         """Makes `table` and the control table where absent, and waits until they can be used. For local and test:

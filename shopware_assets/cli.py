@@ -187,6 +187,8 @@ def settle() -> None:
         lake, landing = resources["lake"].open(), _landing(settings, resources)
         lake.check_store()
         landing.check_readable()
+        if resources["rules"].serves:
+            resources["lookups"].check_endpoint()
 
         # Only now, because they take a second, and need settings that are right.
         import dagster as dg

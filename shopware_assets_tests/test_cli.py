@@ -216,6 +216,17 @@ def test_an_s3_that_cannot_be_used_is_one_sentence(
             break
 
 
+@pytest.mark.parametrize("setting", ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"])
+def test_a_dynamodb_that_cannot_be_reached(shopware: Shopware, setting: str) -> None:
+    shopware = Shopware(shopware.home, {setting: "http://127.0.0.1:9"})
+    shopware.drop(f"shop/orders/{FILE}", ORDERS.encode())
+    began = time.monotonic()
+    said = shopware("settle", code=2).stderr
+    assert said == f"{setting} is 'http://127.0.0.1:9', where no DynamoDB answers.\n"
+    assert time.monotonic() - began < 8
+    assert not shopware.exists("bronze/orders")
+
+
 @pytest.mark.parametrize(
     ("muted", "says"),
     [(False, "cannot be reached"), pytest.param(True, "does not answer", marks=pytest.mark.long)],

@@ -156,8 +156,8 @@ class FolderLanding:
                 return "its copy is not the same" if self.find(landed.key) == landed else None
             for file in (taken, target):
                 file.parent.mkdir(parents=True, exist_ok=True)
-            if target.is_file() and (archived := _version(target.stat())) != landed.version:
-                older = Path(self.root, OLDER, name, archived)
+            if target.is_file() and not filecmp.cmp(copy, target, shallow=False):
+                older = Path(self.root, OLDER, name, _version(target.stat()))
                 older.parent.mkdir(parents=True, exist_ok=True)
                 target.replace(older)
             copy.replace(target)

@@ -182,8 +182,9 @@ class S3Landing:
             first = _first_landed(head["Metadata"].get(LANDED_AT, "")) or landed.landed_at
             metadata = head["Metadata"] | {LANDED_AT: first.isoformat(), _VERSION: landed.version}
             archived = self._archived(target)
-            if archived and archived["Metadata"].get(_VERSION) not in (landed.version, None):
-                older = self._full(f"{OLDER}/{landed.key}/{archived['Metadata'][_VERSION]}")
+            before = archived and archived["Metadata"].get(_VERSION, archived["ETag"].strip('"'))
+            if before not in (landed.version, None):
+                older = self._full(f"{OLDER}/{landed.key}/{before}")
                 self._copy(target, older, archived, archived["Metadata"])
             self._copy(source, target, head, metadata)
             if not self._is_same(source, target, head):

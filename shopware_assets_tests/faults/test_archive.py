@@ -224,6 +224,18 @@ def test_versions_of_a_key_are_all_kept(place: Callable[[], Place]) -> None:
     assert sorted(older) == sorted([FIRST[KEYS[0]], BETWEEN])
 
 
+def test_another_content_of_one_name_time_and_size_is_kept_too(tmp_path: Path) -> None:
+    there = Folder(open_landing(str(_made(tmp_path / "landing"))))
+    time_of_both = Path(there.landing.root, KEYS[0]).stat().st_mtime_ns
+    moved(there.landing, there.ingested())
+    other = FIRST[KEYS[0]][::-1]
+    there.newer(KEYS[0], other)
+    os.utime(Path(there.landing.root, KEYS[0]), ns=(time_of_both, time_of_both))
+    moved(there.landing, there.ingested())
+    kept = [body for key, body in there.bodies().items() if KEYS[0] in key]
+    assert sorted(kept) == sorted([FIRST[KEYS[0]], other])
+
+
 @dataclass
 class Meanwhile:
     """What happens at a step: `arrival`, a newer version of the first key arrives; `death`, the process ends."""
