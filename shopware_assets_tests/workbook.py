@@ -59,7 +59,7 @@ def zipped(entries: Mapping[str, str]) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, text in entries.items():
-            archive.writestr(path, text)
+            archive.writestr(zipfile.ZipInfo(path), text, zipfile.ZIP_DEFLATED)  # with the same time in it, always
     return file.getvalue()
 
 
