@@ -216,7 +216,9 @@ def test_an_s3_that_cannot_be_used_is_one_sentence(
             break
 
 
-@pytest.mark.parametrize("setting", ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"])
+@pytest.mark.parametrize(
+    "setting", ["AWS_ENDPOINT_URL_DYNAMODB", pytest.param("AWS_ENDPOINT_URL", marks=pytest.mark.long)]
+)
 def test_a_dynamodb_that_cannot_be_reached(shopware: Shopware, setting: str) -> None:
     shopware = Shopware(shopware.home, {setting: "http://127.0.0.1:9"})
     shopware.drop(f"shop/orders/{FILE}", ORDERS.encode())
@@ -583,6 +585,7 @@ def test_a_file_that_was_gone_and_came_back_has_one_line(shopware: Shopware, mon
     assert (line["outcome"], line["read"], line["accepted"]) == ("ingested", 2, 2)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("tried_once")
 def test_a_pending_row_is_told(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bronze has it and silver fails: books balance, with rows pending."""
@@ -828,6 +831,7 @@ def test_what_is_in_bronze_moves_to_the_archive_and_comes_back(shopware_of_order
     assert says == "There is no shop/orders/never was.csv in the archive.\n"
 
 
+@pytest.mark.long
 def test_the_job_archives_what_landed_a_day_ago(shopware: Shopware) -> None:
     shopware.drop(f"shop/orders/{FILE}", ORDERS.encode(), datetime.now(UTC) - timedelta(hours=25))
     shopware.drop("shop/orders/of today.csv", ORDERS.encode())

@@ -507,6 +507,7 @@ def test_what_waits_for_something_else_does_not_follow(others: dict[str, dict[st
     assert ("gold/product_performance_daily" in assets) == follows
 
 
+@pytest.mark.long
 def test_days_after_those_of_a_run_are_told_of_too(world: World) -> None:
     """Stock of an earlier day comes later: what it leaves to the days after it is made at once, by that run."""
     name = ANSWERS["inventory_daily"].table.name
@@ -695,6 +696,7 @@ def test_books_that_do_not_balance_are_told(good: World) -> None:
     assert "accepted 2" in found and "stored_accepted 1" in found
 
 
+@pytest.mark.long
 def test_books_of_a_window_that_is_being_made_are_open(good: World, monkeypatch: pytest.MonkeyPatch) -> None:
     told(good)
     good.drop("shop/orders/2025-06-01_2.csv", orders("2025-06-01", *["shipped"] * 3))
@@ -728,6 +730,7 @@ def test_a_run_that_failed_for_good_is_told_and_one_that_may_be_tried_again_is_n
     assert told(world) == {}
 
 
+@pytest.mark.long
 def test_a_settled_range_is_told_once(world: World) -> None:
     world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01", "shipped", "lost", *["pending"] * 8))
     world.drop("shop/orders/2025-06-02.csv", orders("2025-06-02"))

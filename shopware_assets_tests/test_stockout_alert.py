@@ -29,6 +29,7 @@ def told(story: Story, at: str, *records: Record, unsettled: Collection[str] = (
     return [fact for fact in found if fact.kind == "stockout"]
 
 
+@pytest.mark.long
 def test_a_stockout_that_has_begun_is_told_under_one_name(story: Story) -> None:
     told(story, "01T09", *BEFORE)
     (first,) = told(

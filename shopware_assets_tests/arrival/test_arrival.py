@@ -154,7 +154,7 @@ def examples(count: int) -> Callable:
     )
 
 
-@examples(2)
+@examples(1)
 @given(histories(seeds=3))
 def test_any_history_leads_to_the_same_tables(history: History) -> None:
     check(history)

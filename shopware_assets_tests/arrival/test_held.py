@@ -104,6 +104,7 @@ def test_gold_keeps_its_values_until_bronze_is_mended_or_the_window_allowed(brok
     assert gold(story) != before, "the control: it would have changed"
 
 
+@pytest.mark.long
 def test_days_that_read_no_held_window_go_on(story: Story) -> None:
     before = gold(story)
     more = drop("order_items", "3.csv", "06T10", line("l4", "o3", "p1", "03T05", "returned", returned_at="04T05"))

@@ -60,6 +60,7 @@ def one_object_a_commit() -> None:
     ingest._COMMIT_OBJECTS = 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("first", "commits"),
     [
