@@ -54,12 +54,12 @@ class Gold:
         todo, most, failed = now._free(days), _BATCH_DAYS, []
         while todo:
             batch = self._batch(todo[:most])
+            if not now._goes_on(batch[0]):
+                raise NotComputed(f"{batch[0]}: the day before was never made")
             try:
-                if not now._goes_on(batch[0]):
-                    raise NotComputed("the day before was never made")
                 yield self._made(batch, now)
-            except (pl.exceptions.PolarsError, NotComputed) as error:
-                if len(batch) > 1 and not isinstance(error, NotComputed):  # one of them
+            except pl.exceptions.PolarsError as error:
+                if len(batch) > 1:  # one of them
                     most = len(batch) // 2
                     continue
                 failed.append((batch[0], error))

@@ -311,7 +311,7 @@ def test_no_day_goes_on_from_one_that_cannot_be_computed(tmp_path: Path) -> None
     story.ingest(drops)
     (judged,) = [(table, windows) for table, windows in story.stale() if table == STOCK]
     story.make(*judged)
-    for asked, failed in ((days(1, 2, 3, 4, 5, 6), D4), (days(5, 6), D5)):
+    for asked, failed in ((days(1, 2, 3, 4, 5, 6), D4), (days(5, 6), f"{D5}: the day before was never made")):
         with pytest.raises(NotComputed, match=f"^{failed}$"):
             make(story.lake, "inventory_daily", asked)
         assert opening(story.lake) == opening(story.lake, 2) == [5, 5, 5]
