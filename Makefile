@@ -7,6 +7,9 @@ PYTEST := $(RUN) pytest -n 3 --dist loadgroup
 # Several processes share the cores. (The long tests run with the threads that users have.)
 ONE_THREAD := POLARS_MAX_THREADS=1 TOKIO_WORKER_THREADS=1
 
+# Python that is compiled is kept: every process of a test would do it again, for a second.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install dev test test-full lint bench pictures clean
 .DEFAULT_GOAL := help
 

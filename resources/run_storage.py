@@ -3,8 +3,8 @@
 A run records hundreds of events, each a transaction. Nothing that must survive a power cut is in this database: the
 lake is the truth, and a lost event is a line less in the UI. Killed processes lose nothing either way.
 
-Dagster's own classes make an SQLAlchemy engine for every transaction, and so compile every statement again: a third of
-the time that `shopware settle` took on few rows.
+Dagster's own classes make an SQLAlchemy engine for every transaction, and so compile every statement again, and they ask
+the database for its tables at every event: two fifths of the time that `shopware settle` took on few rows.
 """
 
 import fcntl
@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import AssetKeyTable
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 
 
 class LaptopStorage(DagsterSqliteStorage):
@@ -60,7 +61,18 @@ class _Schedules(_OneDatabase, SqliteScheduleStorage): ...
 
 
 class _EventLog(SqliteEventLogStorage):
-    """A database for each run, and one over all."""
+    """A database for each run, and one over all, whose tables are looked at once and not at every event."""
+
+    @functools.cached_property
+    def _columns(self) -> dict[str, set[str]]:
+        tables = inspect(_engine(self.conn_string_for_shard(INDEX_SHARD_NAME)))
+        return {name: {column["name"] for column in tables.get_columns(name)} for name in tables.get_table_names()}
+
+    def has_table(self, table_name: str) -> bool:
+        return table_name in self._columns
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        return column_name in self._columns[AssetKeyTable.name]
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:

@@ -4,6 +4,7 @@ Here: servers, started when the first test asks for one and shared by all tests 
 own bucket, topic or table. Not here: data (scenario.py and the test modules).
 """
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -76,6 +77,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     dear = next((group for name, group in _DEAR.items() if name in scopes), "")
     if dear or "module" in scopes.values() or "/simulator/" in item.nodeid:
         item.add_marker(pytest.mark.xdist_group(dear or item.nodeid.partition("::")[0]))
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what is loaded by now out of every garbage collection to come: it stays until the end."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -875,6 +875,7 @@ def test_the_job_archives_all_others_and_fails(stuck: Shopware) -> None:
     assert _are_the_others_archived(stuck)
 
 
+@pytest.mark.long
 def test_what_was_taken_when_archiving_was_killed_goes_back(shopware_of_orders: Shopware) -> None:
     shopware, key = shopware_of_orders, "shop/orders/last moment.csv"
     shopware("archive", "--hours", "0")

@@ -192,7 +192,11 @@ def test_loading_needs_no_environment_network_or_file_and_warns_of_nothing(tmp_p
 
 @pytest.mark.parametrize(
     "statement",
-    ["open('x', 'w')", "import socket; socket.getaddrinfo('127.0.0.1', 1)", "import sqlite3; sqlite3.connect('x')"],
+    [
+        "open('x', 'w')",
+        pytest.param("import socket; socket.getaddrinfo('127.0.0.1', 1)", marks=pytest.mark.long),
+        pytest.param("import sqlite3; sqlite3.connect('x')", marks=pytest.mark.long),
+    ],
 )
 def test_a_load_that_touches_something_would_be_noticed(tmp_path: Path, statement: str) -> None:
     assert load(tmp_path, statement).stdout != "[]\n"

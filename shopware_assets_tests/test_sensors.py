@@ -75,13 +75,15 @@ class World:
     def tick(self, sensor: str) -> Any:
         """One evaluation, with the cursor that the one before left."""
         repository = self.defs.get_repository_def()
+        definition = repository.get_sensor_def(sensor)
+        resources = {**repository.get_top_level_resources(), "notifications": Recorder()}
         context = dg.build_sensor_context(
             self.instance,
             cursor=self.cursors.get(sensor),
             repository_def=repository,
-            resources={**repository.get_top_level_resources(), "notifications": Recorder()},
+            resources={name: resources[name] for name in definition.required_resource_keys},
         )
-        found = repository.get_sensor_def(sensor).evaluate_tick(context)
+        found = definition.evaluate_tick(context)
         self.cursors[sensor] = found.cursor
         return found
 
@@ -434,6 +436,7 @@ def test_a_notice_of_nothing_is_taken_off_the_queue(announced: World, bucket: Bu
 ITEM = "id,order_id,user_id,product_id,status,created_at,shipped_at,delivered_at,returned_at,sale_price\n"
 
 
+@pytest.mark.long
 def test_a_child_that_came_first_is_healed(world: World) -> None:
     line = "a,2025-06-01-0,u,p,shipped,2025-06-03T10:00:00,,,,5\n"
     world.drop("shop/order_items/2025-06-03.csv", f"{ITEM}{line}".encode())
@@ -600,6 +603,7 @@ def test_a_run_that_fails_halfway_is_given_up_too(world: World, monkeypatch: pyt
     assert world.lake.scan(silver(CONTRACTS["orders"])).collect().height == 2, "and healed when something comes"
 
 
+@pytest.mark.long
 def test_gold_waits_for_a_held_window_until_it_is_allowed(held: World) -> None:
     held.drop("shop/orders/2025-06-02.csv", orders("2025-06-02", "shipped", "pending"))
     held.settle()

@@ -92,6 +92,9 @@ LONG = LIKE | {
     "grocery order moved",
     "department changed",
     "first day goes",
+    "store corrected",
+    "stock of what was sold before",
+    "snapshot sent again",
     "newest day moves back",
     "new version cannot be read",
 }

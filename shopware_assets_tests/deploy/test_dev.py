@@ -113,6 +113,7 @@ def test_killed_it_leaves_no_process_and_starts_again_with_what_was_landed(brood
     assert not brood.pids()
 
 
+@pytest.mark.long
 def test_it_stops_as_a_whole_while_it_starts(brood, home: Path) -> None:
     process = start(brood, home, TICKING)
     read_until(process, "Starting on")

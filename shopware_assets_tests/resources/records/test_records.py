@@ -107,7 +107,7 @@ def peaks(kind, *megabytes, part_bytes=4 << 20):
     [
         ("lines", 30, 160),
         pytest.param("array", 15, 45, marks=pytest.mark.long),
-        ("bomb", 100, 300),
+        pytest.param("bomb", 100, 300, marks=pytest.mark.long),
         pytest.param("table", 5, 10, marks=pytest.mark.long),
         pytest.param("blank", 8, 24, marks=pytest.mark.long),
     ],
