@@ -179,6 +179,7 @@ def movements(seed: int, begin: datetime, hour: int = 3600, sales: int = SALES) 
     stock = list(shelves.opening)
     until = list(accumulate(shelves.demand))
     random = Random(f"{seed} movements").random
+    first = int(begin.timestamp()) * 1_000_000
     ordered: set[int] = set()
     deliveries: list[tuple[int, int, int]] = []
     length = hour * 1_000_000
@@ -186,7 +187,7 @@ def movements(seed: int, begin: datetime, hour: int = 3600, sales: int = SALES) 
         at = begin + timedelta(hours=number)
         units = sales * _BY_HOUR[at.hour] * _BY_WEEKDAY[at.weekday()] // _USUAL
         for turn in range(units):
-            now = int(begin.timestamp()) * 1_000_000 + number * length + (2 * turn + 1) * length // (2 * units)
+            now = first + number * length + (2 * turn + 1) * length // (2 * units)
             while deliveries and deliveries[0][0] <= now:
                 came, pair, lot = heapq.heappop(deliveries)
                 stock[pair] += lot

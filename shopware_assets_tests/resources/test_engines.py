@@ -65,7 +65,7 @@ def spark() -> Iterator[Machine]:
     session.stop()
 
 
-@pytest.fixture(params=["polars", "spark"])
+@pytest.fixture(params=["polars", pytest.param("spark", marks=pytest.mark.long)])
 def machine(request: pytest.FixtureRequest) -> Machine:
     return POLARS if request.param == "polars" else request.getfixturevalue("spark")
 
@@ -167,6 +167,7 @@ def test_white_space_alone_is_no_value(machine: Machine) -> None:
         assert parsed[given(kind.value)].to_list() == [False] * len(texts)
 
 
+@pytest.mark.long
 def test_texts_nearly_right_mean_the_same_everywhere(spark: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     random, alphabet = Random(1), "0123456789+-.,:eETZzx_ \u00a0\n"
     nearly = [
@@ -182,6 +183,7 @@ def test_texts_nearly_right_mean_the_same_everywhere(spark: Machine, monkeypatch
         assert_same(POLARS.parse(rows), on_spark, ["text"])
 
 
+@pytest.mark.long
 def test_spark_must_count_days_in_utc(spark: Machine) -> None:
     frame = spark.frame(pl.DataFrame({"text": ["5"]}))
     session = frame.to_native().sparkSession
@@ -294,6 +296,7 @@ print(PolarsEngine().fingerprint(nw.from_native(rows.lazy()), ["g"]).to_native()
 PROVENANCE = ["_source", "_version", "_line"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=CONTRACTS)
 def test_rows_are_judged_alike(contract: Contract, spark: Machine) -> None:
     rows = dirty_rows(contract, 150, seed=1)
@@ -302,6 +305,7 @@ def test_rows_are_judged_alike(contract: Contract, spark: Machine) -> None:
     assert_same(judged, spark.judge(rows, contract), PROVENANCE)
 
 
+@pytest.mark.long
 def test_rows_are_split_alike(spark: Machine) -> None:
     contract = CONTRACTS["inventory"]
     rows = dirty_rows(contract, 150, seed=2)
@@ -341,13 +345,8 @@ def gold(read: Input, days: list[date]) -> pl.DataFrame:
     return pl.DataFrame(schema=nw.Schema(answer.table.columns).to_polars())
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param(answer, id=name, marks=[pytest.mark.long] if name == "product_performance_daily" else [])
-        for name, answer in ANSWERS.items()
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_answers_are_alike(answer: Answer, spark: Machine) -> None:
     rows = made(answer, POLARS, DAYS)
     assert len(rows) > 1

@@ -43,7 +43,10 @@ def plain(number: Decimal) -> str:
 
 
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason=f"the real sample is not there: {SAMPLE}")
-@pytest.mark.parametrize(("name", "rows"), [("orders_apr_2025", 7_500), ("order_items_apr_2025", 40_803)])
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [("orders_apr_2025", 7_500), pytest.param("order_items_apr_2025", 40_803, marks=pytest.mark.long)],
+)
 def test_every_value_of_the_real_workbooks_is_what_their_xml_says(name: str, rows: int) -> None:
     """Numbers to nine decimals: beyond them they are what a double makes of 89.68."""
     path, count = SAMPLE / f"{name}.xlsx", 0
