@@ -112,8 +112,31 @@ class Lake:
             else pl.lit(None, dtype=kind).alias(name)  # the table is older than the column
             for name, kind in polars_schema(table).items()
         ]
-        frame = pl.scan_delta(handle).select(columns)
-        return frame if windows is None else frame.filter(_in_windows(table, list(windows)))
+        if windows is None:
+            return pl.scan_delta(handle).select(columns)
+        windows = list(windows)
+        return self._scan_files(table, handle, windows).select(columns).filter(_in_windows(table, windows))
+
+    def _scan_files(self, table: Table, handle: DeltaTable, windows: list[datetime]) -> pl.LazyFrame:
+        """The rows of the files of these windows, with the columns that the table has.
+
+        `pl.scan_delta` would look at every file of the table, of which one by the hour has thousands a year.
+        """
+        if handle.protocol().reader_features:  # such as deleted rows, which are named beside the files
+            return pl.scan_delta(handle)
+        schema = pl.Schema(handle.schema())
+        files = handle.file_uris(file_pruning_predicate=_predicate(table, windows)) if windows else []
+        if not files:
+            return pl.LazyFrame(schema=schema)
+        return pl.scan_parquet(
+            files,
+            schema=pl.Schema({name: kind for name, kind in schema.items() if name not in table.partition_columns}),
+            hive_schema=pl.Schema({name: schema[name] for name in table.partition_columns}),
+            hive_partitioning=True,
+            missing_columns="insert",  # a file is older than the column
+            extra_columns="ignore",
+            storage_options=self.options,
+        )
 
     def counts(self, table: Table, *, handle: DeltaTable | None = None) -> pl.DataFrame:
         """Rows and files per partition, from the log alone: the partition columns, `rows`, `files`, `bytes`."""
@@ -227,7 +250,7 @@ class Lake:
                 _arrow_schema(table),
                 mode="ignore",
                 partition_by=list(table.partition_columns),
-                configuration=_CONFIGURATION,
+                configuration=_configuration(table),
                 storage_options=self.options,
                 commit_properties=CommitProperties(max_commit_retries=0),  # a second try would make it a second time
             )
@@ -414,7 +437,17 @@ def reason(error: BaseException) -> str:
     return "which cannot be used: " + " ".join(text.split())[:200]
 
 
-_CONFIGURATION: dict[str, str | None] = {"delta.checkpointInterval": "50"}
+def _configuration(table: Table) -> dict[str, str | None]:
+    found: dict[str, str | None] = {"delta.checkpointInterval": "50"}
+    if table.grain:
+        # Which of a window's files to read only times tell: least and greatest ids and texts make a long list longer.
+        times = [name for name, kind in polars_schema(table).items() if kind.is_temporal()]
+        others = [name for name in times if name not in table.partition_columns]
+        found |= {"delta.dataSkippingStatsColumns": ",".join(others)} if others else {_NO_STATISTICS: "0"}
+    return found
+
+
+_NO_STATISTICS = "delta.dataSkippingNumIndexedCols"
 
 
 @functools.cache

@@ -65,12 +65,14 @@ def _requests(
     def missing(names: Sequence[str]) -> str:
         return digest((version, *names))
 
+    def about(names: Sequence[str]) -> str:
+        return f"{table.name}, windows: {len(names)}" if table.grain else table.name
+
     if table.grain is None:
-        yield Request(assets, (), missing, table.name)
+        yield Request(assets, (), missing, about)
         return
     grain = table.grain
     for first, last in contiguous(map(grain.parse, present), grain, _BRIDGE[grain]):
         named = [name for name in present if grain.label(first) <= name <= grain.label(last)]
         for start in range(0, len(named), _WINDOWS):
-            part = tuple(named[start : start + _WINDOWS])
-            yield Request(assets, part, missing, f"{table.name}, windows: {len(part)}")
+            yield Request(assets, tuple(named[start : start + _WINDOWS]), missing, about)

@@ -120,14 +120,15 @@ def _parts(ordered: list[datetime], windows: dict[datetime, list[tuple[str, Land
 def _request(part: list[datetime], windows: dict[datetime, list[tuple[str, Landed]]], grain: Grain) -> Request:
     tables = [name for name in CONTRACTS if any(table == name for window in part for table, _ in windows[window])]
     named = {grain.label(window): windows[window] for window in part}
-    count = sum(len(objects) for objects in named.values())
+
+    def landed_in(names: Sequence[str]) -> list[Landed]:
+        return [landed for name in names for _, landed in named.get(name, ())]
+
     return Request(
         assets=tuple(
             asset for table in tables for asset in (f"bronze/{table}", f"silver/{table}", f"silver/{table}_rejected")
         ),
         windows=tuple(named),
-        missing=lambda names: digest(
-            (landed.key, landed.version) for name in names for _, landed in named.get(name, ())
-        ),
-        about=f"{', '.join(tables)}, objects: {count}",
+        missing=lambda names: digest((landed.key, landed.version) for landed in landed_in(names)),
+        about=lambda names: f"{', '.join(tables)}, objects: {len(landed_in(names))}",
     )

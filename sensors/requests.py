@@ -41,18 +41,18 @@ class Request:
         assets: What to materialize, as `layer/table`.
         windows: The names of the windows that need it, in order; empty for tables without windows. The run covers all
             from the first to the last.
-        missing: Says what is to be done in these windows (see `digest`): it changes when that does.
-        about: What is asked for, in words.
+        missing: Says what is to be done in some of these windows (see `digest`): it changes when that does.
+        about: What is asked for in some of these windows, in words.
     """
 
     assets: tuple[str, ...]
     windows: tuple[str, ...]
     missing: Callable[[Sequence[str]], str] = field(compare=False, repr=False)
-    about: str = field(default="", compare=False)
+    about: Callable[[Sequence[str]], str] = field(compare=False, repr=False)
     attempt: int = 1
 
     def __str__(self) -> str:
-        return _in_words(self.about, self.span)
+        return _in_words(self.about(self.windows), self.span)
 
     @property
     def span(self) -> tuple[str, str]:
@@ -77,7 +77,7 @@ class Request:
             _ASSETS: ",".join(self.assets),
             _MISSING: self.missing(self.windows),
             "shopware/attempt": str(self.attempt),
-            "shopware/about": self.about,
+            "shopware/about": self.about(self.windows),
         }
         return tags | ({_RANGE_START: first, _RANGE_END: last} if self.windows else {})
 

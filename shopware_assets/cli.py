@@ -294,6 +294,8 @@ def show_ledger(
             )
         lines = report.ledger_lines(_lake(resources), contracts, source)
         objects, windows = report.readable_ledger(lines)
+        if source and objects.is_empty():
+            raise _fail(f"No object that was read has {source!r} in its key.", 2)
         if form is Format.table:
             for part in (objects, windows):
                 if not part.is_empty():
@@ -341,6 +343,8 @@ def status(form: FormatOption = Format.table) -> None:
             _show(lines, form)
             return
         _show(report.readable_status(lines), thousands=True)
+        if lines["last_commit"].is_null().all():
+            err.print(f"There is nothing yet in {lake.root}.", highlight=False, markup=False, soft_wrap=True)
         for line in report.after_settling(lake, settings.reject_threshold)[1:]:
             _say(line)
 

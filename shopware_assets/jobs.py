@@ -132,7 +132,7 @@ def _request(name: str, grain: Grain | None, first: datetime, last: datetime, pa
     if grain is not None:
         end = min(last + (Grain.DAY.length - grain.length), partitions.last(grain))
         windows = tuple(grain.label(window) for window in grain.between(first, end))
-    return Request(assets, windows, digest, f"rebuild of {name}")
+    return Request(assets, windows, missing=digest, about=lambda _: f"rebuild of {name}")
 
 
 def _run(context: dg.OpExecutionContext, requests: list[Request]) -> None:

@@ -518,6 +518,12 @@ def test_the_ledger_by_feed_and_source(settled: Shopware) -> None:
     (line,) = settled.json("ledger", "--source", FILE, "--settled")
     counts = {name: line[name] for name in ("outcome", "read", "accepted", "rejected", "superseded", "pending")}
     assert counts == {"outcome": "ingested", "read": 5, "accepted": 4, "rejected": 1, "superseded": 0, "pending": 0}
+    lost = settled("ledger", "--source", "lost.csv", code=2)
+    assert lost.stderr == "No object that was read has 'lost.csv' in its key.\n"
+
+
+def test_a_lake_with_nothing_in_it_is_said(shopware: Shopware) -> None:
+    assert shopware("status").stderr == f"There is nothing yet in {shopware.home / 'lake'}.\n"
 
 
 def test_numbers_for_people_are_grouped(shopware: Shopware) -> None:

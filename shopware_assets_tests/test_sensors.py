@@ -256,7 +256,7 @@ def test_a_failed_range_is_asked_for_in_halves_three_times_in_all(world: World) 
         [(day, day, 3) for day in days],
     ]
     skipped = world.tick("landing_shop").skip_message
-    assert skipped.startswith("Given up after three attempts: orders, objects: 4, 2025-06-01; ")
+    assert skipped.startswith("Given up after three attempts: orders, objects: 1, 2025-06-01; ")
 
     world.drop("shop/orders/2025-06-02_more.csv", orders("2025-06-02"))
     assert world.asked("landing_shop")[0][1:] == (("2025-06-01", "2025-06-04"), 1), "what is missing has changed"

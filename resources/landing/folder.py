@@ -157,9 +157,7 @@ class FolderLanding:
             for file in (taken, target):
                 file.parent.mkdir(parents=True, exist_ok=True)
             if target.is_file() and not filecmp.cmp(copy, target, shallow=False):
-                older = Path(self.root, OLDER, name, _version(target.stat()))
-                older.parent.mkdir(parents=True, exist_ok=True)
-                target.replace(older)
+                self._keep(target, name)
             copy.replace(target)
             source.rename(taken)
         except FileNotFoundError:  # deleted meanwhile
@@ -171,9 +169,10 @@ class FolderLanding:
     def _put_back(self, taken: Path) -> bool:
         """Deletes a file that was taken from landing, unless it is not what was archived: whether it is.
 
-        It may have been put there at the last moment. Then it goes back, unless something newer is there again.
+        It may have been put there at the last moment. Then it goes back, unless something newer is there again: then it
+        is kept with the older versions.
         """
-        name = taken.relative_to(Path(self.root, _TAKEN))
+        name = os.path.relpath(taken, Path(self.root, _TAKEN))
         archived, source = Path(self.root, ARCHIVE, name), Path(self.root, name)
         is_archived = archived.is_file() and _version(archived.stat()) == _version(taken.lstat())
         if not is_archived:
@@ -183,8 +182,16 @@ class FolderLanding:
             except FileExistsError:
                 if source.is_dir():  # which is not something newer
                     raise
+                self._keep(taken, name)
+                return False
         taken.unlink()
         return is_archived
+
+    def _keep(self, file: Path, name: str) -> None:
+        """Moves a file to where archived objects have their older versions."""
+        older = Path(self.root, OLDER, name, _version(file.lstat()))
+        older.parent.mkdir(parents=True, exist_ok=True)
+        file.replace(older)
 
     def restore(self, key: str) -> bool:
         with self._archiving():

@@ -35,6 +35,7 @@ LANDED_AT = "shopware-landed-at"
 
 _AT_ONCE = 8  # objects that are archived side by side: of each, most of the time is waiting
 _AT_A_TIME = 5 << 30  # bytes that a store copies by one request, which keeps the etag; parts do not
+_HEADERS = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType")
 _VERSION = "shopware-version"  # metadata of an archived object: the version it had in landing
 
 
@@ -208,6 +209,7 @@ class S3Landing:
     def _copy(self, source: str, target: str, head: Any, metadata: dict[str, str]) -> None:
         where = {"Bucket": self._bucket, "Key": source}
         how = {"CopySourceIfMatch": head["ETag"], "Metadata": metadata, "MetadataDirective": "REPLACE"}
+        how |= {name: head[name] for name in _HEADERS if name in head}  # replaced with the metadata, else
         if head["ContentLength"] <= _AT_A_TIME:
             self._s3.copy_object(Bucket=self._bucket, Key=target, CopySource=where, **how, **self._encrypted)
         else:

@@ -93,9 +93,12 @@ class Gold:
     def _free(self, days: Sequence[str]) -> list[str]:
         """Those of the days that do not read a held window."""
         facts = self._facts(days)
-        known = None if self.answer.every_day else days
-        recorded = ledger.read_lineage(self.lake, self.answer.table, ["made_from"], known)
-        held = self._held(days, facts, recorded.filter(pl.col("window").is_in(days)))
+        recorded = ledger.read_lineage(self.lake, self.answer.table, ["made_from"], days)
+        held = self._held(days, facts, recorded)
+        if held.is_empty():
+            return list(days)
+        if self.answer.every_day:
+            recorded = ledger.read_lineage(self.lake, self.answer.table, ["made_from"])
         blocked = reading(self.answer, days, facts, recorded, held)
         return [day for day in days if day not in blocked]
 

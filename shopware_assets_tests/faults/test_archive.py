@@ -236,6 +236,28 @@ def test_another_content_of_one_name_time_and_size_is_kept_too(tmp_path: Path) -
     assert sorted(kept) == sorted([FIRST[KEYS[0]], other])
 
 
+def test_what_was_taken_and_has_a_newer_version_by_now_is_kept(tmp_path: Path) -> None:
+    there = Folder(open_landing(str(_made(tmp_path / "landing"))))
+    taken = Path(there.landing.root, folder._TAKEN, KEYS[0])
+    taken.parent.mkdir(parents=True)
+    taken.write_bytes(BETWEEN)
+    moved(there.landing, there.ingested())
+    assert {BETWEEN, FIRST[KEYS[0]]} == {body for key, body in there.bodies().items() if KEYS[0] in key}
+
+
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+def test_what_an_object_says_of_itself_stays(place: Callable[[], Bucket]) -> None:
+    there = place()
+    said = {"ContentType": "text/csv", "ContentEncoding": "gzip"}
+    there.s3.put_object(Bucket=there.bucket, Key=f"{there.prefix}/{KEYS[0]}", Body=LAST, Metadata={"by": "us"}, **said)
+    moved(there.landing, there.ingested())
+    archived = there.s3.head_object(Bucket=there.bucket, Key=f"{there.prefix}/archive/{KEYS[0]}")
+    assert there.landing.restore(KEYS[0])
+    for head in (archived, there.s3.head_object(Bucket=there.bucket, Key=f"{there.prefix}/{KEYS[0]}")):
+        assert {name: head[name] for name in said} == said
+        assert head["Metadata"]["by"] == "us"
+
+
 @dataclass
 class Meanwhile:
     """What happens at a step: `arrival`, a newer version of the first key arrives; `death`, the process ends."""

@@ -17,7 +17,7 @@ import narwhals as nw
 import obstore
 import polars as pl
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, TableFeatures
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from deploy.stand_ins import S3
@@ -213,6 +213,26 @@ def data_files(lake: Lake, table: Table) -> list[str]:
     return [item["path"] for item in listed if item["path"].endswith(".parquet") and "_delta_log" not in item["path"]]
 
 
+def test_a_table_that_asks_more_of_its_readers_is_read(folder: Lake) -> None:
+    folder.replace(HOURS, frame(HOURS, [(1, at(1)), (2, at(1, 5))]), hours(1))
+    handle = folder.open(HOURS)
+    assert handle
+    handle.alter.add_feature(TableFeatures.DeletionVectors, allow_protocol_versions_increase=True)
+    assert stored(folder, HOURS, [at(1, 5)]) == {(2, at(1, 5))}
+
+
+def test_of_windows_files_only_times_are_told_from_afar(folder: Lake) -> None:
+    columns = {"id": nw.Int64(), "text": nw.String(), "time": nw.Datetime("us", "UTC"), "day": nw.Date()}
+    times = Table("silver/times", columns, ("day",), Grain.DAY)
+    row = pl.DataFrame([(1, "a", at(1, 3), at(1).date())], schema=polars_schema(times), orient="row")
+    for table, rows in ((times, row), (DAYS, frame(DAYS, [(1, at(1))]))):
+        folder.replace(table, rows, [at(1)])
+        assert folder.rows(table) == 1
+    handles = [folder.open(table) for table in (times, DAYS)]
+    told = [pl.DataFrame(handle.get_add_actions(flatten=True)).columns for handle in handles if handle]
+    assert [[name for name in names if name.startswith("min")] for names in told] == [["min.time"], []]
+
+
 def test_a_handle_reads_the_table_as_it_was(folder: Lake) -> None:
     folder.replace(DAYS, frame(DAYS, [(1, at(1)), (2, at(2))]), [at(1), at(2)])
     handle = folder.open(DAYS)
@@ -228,7 +248,9 @@ def test_a_table_takes_on_new_columns_and_keeps_those_it_loses(folder: Lake) -> 
     first, second = at(1).date(), at(2).date()
 
     def rows(table: Table) -> list[tuple[object, ...]]:
-        return folder.scan(table).collect().sort("id").rows()
+        found = folder.scan(table).collect().sort("id")
+        assert folder.scan(table, [at(1), at(2)]).collect().sort("id").equals(found)
+        return found.rows()
 
     folder.replace(
         old, pl.DataFrame([(1, "a", first), (2, "b", second)], schema=["id", "lost", "day"], orient="row"), None
