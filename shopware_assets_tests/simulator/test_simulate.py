@@ -112,14 +112,14 @@ def _long(asked: dict[str, Any]) -> Any:
 @pytest.mark.parametrize(
     "asked",
     [
-        {},
+        _long({}),
         _long(MESSY),
         _long(MESSY | {"seed": 2, "start": date(2025, 1, 1)}),
         MESSY | {"seed": 3, "days": 1, "rows": 400},
         _long(MESSY | {"seed": 4, "days": 12, "rows": 240}),
         _long({"seed": 5, "dirty": 0.5, "late": 0.4, "duplicates": 0.9, "days": 2}),
         _long({"seed": 6, "duplicates": 1.0, "rows": 1000}),
-        {"seed": 7, "dirty": 0.02},
+        _long({"seed": 7, "dirty": 0.02}),
         _long({"seed": 8, "dirty": 0.4, "late": 0.3, "duplicates": 0.8, "days": 100, "rows": 7}),
         {"seed": 12, "dirty": 0.4, "late": 0.3, "duplicates": 0.8, "days": 10, "rows": 300},
     ],
