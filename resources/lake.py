@@ -122,19 +122,21 @@ class Lake:
 
         `pl.scan_delta` would look at every file of the table, of which one by the hour has thousands a year.
         """
-        if handle.protocol().reader_features:  # such as deleted rows, which are named beside the files
-            return pl.scan_delta(handle)
+        partitions = handle.metadata().partition_columns
+        if handle.protocol().min_reader_version > 1 or partitions != list(table.partition_columns):
+            return pl.scan_delta(handle)  # of others, with deleted rows beside its files perhaps, or laid out otherwise
         schema = pl.Schema(handle.schema())
         files = handle.file_uris(file_pruning_predicate=_predicate(table, windows)) if windows else []
         if not files:
             return pl.LazyFrame(schema=schema)
         return pl.scan_parquet(
             files,
-            schema=pl.Schema({name: kind for name, kind in schema.items() if name not in table.partition_columns}),
-            hive_schema=pl.Schema({name: schema[name] for name in table.partition_columns}),
+            schema=pl.Schema({name: kind for name, kind in schema.items() if name not in partitions}),
+            hive_schema=pl.Schema({name: schema[name] for name in partitions}),
             hive_partitioning=True,
             missing_columns="insert",  # a file is older than the column
             extra_columns="ignore",
+            cast_options=_CASTS,
             storage_options=self.options,
         )
 
@@ -447,6 +449,12 @@ def _configuration(table: Table) -> dict[str, str | None]:
     return found
 
 
+_CASTS = pl.ScanCastOptions(  # what other writers may have done to a file: `pl.scan_delta` takes it too
+    integer_cast="upcast",
+    float_cast=["upcast", "downcast"],
+    datetime_cast=["nanosecond-downcast", "millisecond-upcast", "convert-timezone"],
+    categorical_to_string="allow",
+)
 _NO_STATISTICS = "delta.dataSkippingNumIndexedCols"
 
 

@@ -63,6 +63,11 @@ class _Schedules(_OneDatabase, SqliteScheduleStorage): ...
 class _EventLog(SqliteEventLogStorage):
     """A database for each run, and one over all."""
 
+    def __init__(self, base_dir: str) -> None:
+        super().__init__(base_dir)
+        with self.index_connection():  # makes what a process that was killed may have left unmade
+            pass
+
     @functools.cached_property
     def _columns(self) -> dict[str, set[str]]:
         tables = inspect(_engine(self.conn_string_for_shard(INDEX_SHARD_NAME)))

@@ -182,8 +182,9 @@ class FolderLanding:
             except FileExistsError:
                 if source.is_dir():  # which is not something newer
                     raise
-                self._keep(taken, name)
-                return False
+                if not os.path.samestat(source.lstat(), taken.lstat()):  # it may have been put back before a kill
+                    self._keep(taken, name)
+                    return False
         taken.unlink()
         return is_archived
 

@@ -245,6 +245,15 @@ def test_what_was_taken_and_has_a_newer_version_by_now_is_kept(tmp_path: Path) -
     assert {BETWEEN, FIRST[KEYS[0]]} == {body for key, body in there.bodies().items() if KEYS[0] in key}
 
 
+def test_what_was_put_back_before_a_kill_is_no_older_version(tmp_path: Path) -> None:
+    there = Folder(open_landing(str(_made(tmp_path / "landing"))))
+    taken = Path(there.landing.root, folder._TAKEN, KEYS[0])
+    taken.parent.mkdir(parents=True)
+    taken.hardlink_to(Path(there.landing.root, KEYS[0]))
+    moved(there.landing, there.ingested())
+    assert [key for key in there.bodies() if KEYS[0] in key] == [f"archive/{KEYS[0]}"]
+
+
 @pytest.mark.parametrize("place", ["s3"], indirect=True)
 def test_what_an_object_says_of_itself_stays(place: Callable[[], Bucket]) -> None:
     there = place()

@@ -18,7 +18,7 @@ import obstore
 import polars as pl
 import pytest
 from deltalake import DeltaTable, TableFeatures
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError, DeltaProtocolError
 
 from deploy.stand_ins import S3
 from resources import lake as lake_module
@@ -213,12 +213,59 @@ def data_files(lake: Lake, table: Table) -> list[str]:
     return [item["path"] for item in listed if item["path"].endswith(".parquet") and "_delta_log" not in item["path"]]
 
 
-def test_a_table_that_asks_more_of_its_readers_is_read(folder: Lake) -> None:
-    folder.replace(HOURS, frame(HOURS, [(1, at(1)), (2, at(1, 5))]), hours(1))
+def asks_for_more(handle: DeltaTable) -> None:
+    handle.alter.add_feature(TableFeatures.DeletionVectors, allow_protocol_versions_increase=True)
+
+
+def is_as_it_was(handle: DeltaTable) -> None:
+    """The control."""
+
+
+@pytest.mark.parametrize(
+    ("change", "table", "by_polars"),
+    [
+        (asks_for_more, HOURS, True),
+        (is_as_it_was, Table(HOURS.name, HOURS.columns, ("day",), Grain.DAY), True),
+        (is_as_it_was, HOURS, False),
+    ],
+)
+def test_what_not_every_reader_understands_is_left_to_polars(
+    change: Callable[[DeltaTable], None],
+    table: Table,
+    by_polars: bool,
+    folder: Lake,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder.replace(HOURS, frame(HOURS, [(1, at(1)), (2, at(2, 5))]), [*hours(1), *hours(2)])
     handle = folder.open(HOURS)
     assert handle
-    handle.alter.add_feature(TableFeatures.DeletionVectors, allow_protocol_versions_increase=True)
-    assert stored(folder, HOURS, [at(1, 5)]) == {(2, at(1, 5))}
+    change(handle)
+    asked: list[DeltaTable] = []
+    scan_delta = pl.scan_delta
+    monkeypatch.setattr(pl, "scan_delta", lambda handle: asked.append(handle) or scan_delta(handle))
+    assert folder.scan(table, [at(2, 5)]).collect()["id"].to_list() == [2]
+    assert bool(asked) == by_polars
+
+
+def test_a_table_whose_columns_have_other_names_in_its_files_is_refused(folder: Lake) -> None:
+    """Its values would be missing."""
+    folder.replace(HOURS, frame(HOURS, [(1, at(1))]), hours(1))
+    protocol = {"protocol": {"minReaderVersion": 2, "minWriterVersion": 5}}
+    Path(folder.uri(HOURS), "_delta_log", f"{1:020}.json").write_text(json.dumps(protocol))
+    with pytest.raises(DeltaProtocolError, match="column mapping"):
+        stored(folder, HOURS, [at(1)])
+
+
+@pytest.mark.parametrize("unit", ["ms", "ns"])
+def test_times_of_other_writers_are_read(unit: Any, folder: Lake) -> None:
+    table = Table("silver/times", {"time": nw.Datetime("us", "UTC"), "day": nw.Date()}, ("day",), Grain.DAY)
+    row = pl.DataFrame([(at(1, 3), at(1).date())], schema=polars_schema(table), orient="row")
+    folder.replace(table, row, [at(1)])
+    handle = folder.open(table)
+    assert handle
+    (path,) = handle.file_uris()
+    row.select(pl.col("time").dt.cast_time_unit(unit)).write_parquet(path)
+    assert folder.scan(table, [at(1)]).collect().equals(row)
 
 
 def test_of_windows_files_only_times_are_told_from_afar(folder: Lake) -> None:
