@@ -105,7 +105,7 @@ class Lake:
         handle = handle or self.open(table)
         if handle is None:
             return pl.LazyFrame(schema=polars_schema(table))
-        stored = {column.name for column in handle.schema().fields}
+        stored = pl.Schema(handle.schema())
         columns = [
             pl.col(name)
             if name in stored
@@ -115,24 +115,23 @@ class Lake:
         if windows is None:
             return pl.scan_delta(handle).select(columns)
         windows = list(windows)
-        return self._scan_files(table, handle, windows).select(columns).filter(_in_windows(table, windows))
+        return self._scan_files(table, handle, stored, windows).select(columns).filter(_in_windows(table, windows))
 
-    def _scan_files(self, table: Table, handle: DeltaTable, windows: list[datetime]) -> pl.LazyFrame:
-        """The rows of the files of these windows, with the columns that the table has.
+    def _scan_files(self, table: Table, handle: DeltaTable, stored: pl.Schema, windows: list[datetime]) -> pl.LazyFrame:
+        """The rows of the files of these windows, with the `stored` columns.
 
         `pl.scan_delta` would look at every file of the table, of which one by the hour has thousands a year.
         """
         partitions = handle.metadata().partition_columns
         if handle.protocol().min_reader_version > 1 or partitions != list(table.partition_columns):
             return pl.scan_delta(handle)  # of others, with deleted rows beside its files perhaps, or laid out otherwise
-        schema = pl.Schema(handle.schema())
         files = handle.file_uris(file_pruning_predicate=_predicate(table, windows)) if windows else []
         if not files:
-            return pl.LazyFrame(schema=schema)
+            return pl.LazyFrame(schema=stored)
         return pl.scan_parquet(
             files,
-            schema=pl.Schema({name: kind for name, kind in schema.items() if name not in partitions}),
-            hive_schema=pl.Schema({name: schema[name] for name in partitions}),
+            schema=pl.Schema({name: kind for name, kind in stored.items() if name not in partitions}),
+            hive_schema=pl.Schema({name: stored[name] for name in partitions}),
             hive_partitioning=True,
             missing_columns="insert",  # a file is older than the column
             extra_columns="ignore",
@@ -445,7 +444,10 @@ def _configuration(table: Table) -> dict[str, str | None]:
         # Which of a window's files to read only times tell: least and greatest ids and texts make a long list longer.
         times = [name for name, kind in polars_schema(table).items() if kind.is_temporal()]
         others = [name for name in times if name not in table.partition_columns]
-        found |= {"delta.dataSkippingStatsColumns": ",".join(others)} if others else {_NO_STATISTICS: "0"}
+        if others:
+            found["delta.dataSkippingStatsColumns"] = ",".join(others)
+        else:
+            found["delta.dataSkippingNumIndexedCols"] = "0"
     return found
 
 
@@ -455,7 +457,6 @@ _CASTS = pl.ScanCastOptions(  # what other writers may have done to a file: `pl.
     datetime_cast=["nanosecond-downcast", "millisecond-upcast", "convert-timezone"],
     categorical_to_string="allow",
 )
-_NO_STATISTICS = "delta.dataSkippingNumIndexedCols"
 
 
 @functools.cache

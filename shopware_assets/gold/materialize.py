@@ -69,7 +69,7 @@ class Gold:
             if self.answer.reads_itself:
                 todo = now._following(batch[-1], before=todo[0] if todo else None) + todo
         if failed:
-            raise NotComputed(", ".join(day for day, _ in failed)) from failed[0][1]
+            raise NotComputed("; ".join(f"{day}: {error}" for day, error in failed))
 
     def _made(self, days: list[str], now: "Gold") -> pl.DataFrame:
         """Makes days from what there was, or, where they are overtaken, from what there is by then."""
