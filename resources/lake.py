@@ -190,7 +190,7 @@ class Lake:
             stream = pa.RecordBatchReader.from_batches(
                 _arrow_schema(table), (batch for frame in frames for batch in _to_arrow(frame, table).to_batches())
             )
-            with suppress(CommitFailedError):
+            with suppress(Overtaken):
                 self._commit(
                     table,
                     handle,
@@ -227,16 +227,8 @@ class Lake:
         # Without any predicate two writers of an empty table would not see each other: the rows of both would stay.
         where = predicate or ("true" if windows is None else _predicate(table, windows))
         handle = self._made(table)
-        data = _to_arrow(frame, table)
-        try:
-            return self._commit(
-                table,
-                handle,
-                partial(_write, data, mode="overwrite", predicate=where),
-                windows=windows or (),
-            )
-        except CommitFailedError as error:
-            raise Overtaken(f"Another run changed {table.name} at the same time.") from error
+        write = partial(_write, _to_arrow(frame, table), mode="overwrite", predicate=where)
+        return self._commit(table, handle, write, windows=windows or ())
 
     def _made(self, table: Table) -> DeltaTable:
         """The table as it is now, made empty if it was never written.
@@ -279,6 +271,8 @@ class Lake:
         except (DeltaError, OSError) as error:
             version = self._version_of(table, write_id, before)
             if version is None:
+                if isinstance(error, CommitFailedError) and self.version(table) > before:
+                    raise Overtaken(f"Another run changed {table.name} at the same time.") from error
                 raise
             log.warning("The reply to a commit of %s was lost; it is version %s: %s", table.name, version, error)
             return version
@@ -439,7 +433,7 @@ def reason(error: BaseException) -> str:
 
 
 def _configuration(table: Table) -> dict[str, str | None]:
-    found: dict[str, str | None] = {"delta.checkpointInterval": "50"}
+    found: dict[str, str | None] = {"delta.checkpointInterval": "10"}
     if table.grain:
         # Which of a window's files to read only times tell: least and greatest ids and texts make a long list longer.
         times = [name for name, kind in polars_schema(table).items() if kind.is_temporal()]

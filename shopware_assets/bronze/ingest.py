@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 
@@ -31,6 +31,7 @@ _COMMIT_BYTES = 512 << 20
 _COMMIT_OBJECTS = 5000
 _BATCH_ROWS, _BATCH_BYTES = 100_000, 64 << 20
 _TIME = pl.Datetime("us", "UTC")
+_ANY_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 _UNREACHABLE = "unreachable"
@@ -271,7 +272,9 @@ class _Batches:
         self, landed: Landed, landed_at: datetime, seen: Seen, *, outcome: str = "", of: Landed | None = None
     ) -> None:
         """A sheet (of an object) is filed as an object of its own."""
-        window = landing_window((of or landed).key, landed_at, self.contract.grain, self.start)
+        # The rows of a reference table are ordered by it, also those of before the start.
+        start = self.start if self.contract.event_time else _ANY_TIME
+        window = landing_window((of or landed).key, landed_at, self.contract.grain, start)
         self.objects[landed] = _Object(landed_at, window, seen, of or landed, outcome)
 
     def add(self, landed: Landed, part: pl.DataFrame) -> None:
@@ -335,7 +338,7 @@ class _Batches:
                 "_version": landed.version,
                 "_line": 0,
                 "_landed_at": about.landed_at,
-                "_window": about.window,
+                "_window": max(about.window, self.contract.grain.floor(self.start)),
                 "_marker": json.dumps(self._facts(about)),
             }
             for landed, about in self.objects.items()

@@ -18,6 +18,8 @@ from shopware_assets.contracts.windows import Grain
 
 _quantity, _revenue, _discount = nw.col("quantity"), nw.col("revenue"), nw.col("discount_applied")
 _given_back = _discount.fill_null(Decimal(0))
+_adds_up = (_given_back >= 0) & (_given_back <= _revenue.abs())
+"""Of other rows, which are rejected, the difference may be more than money can be."""
 
 POS_SALES = Contract(
     name="pos_sales",
@@ -93,9 +95,9 @@ POS_SALES = Contract(
             "net_revenue",
             Type.MONEY,
             "revenue - discount_applied of a sale, revenue + discount_applied of a return; no discount is 0.",
-            nw.when(_quantity > 0)
+            nw.when(_adds_up & (_quantity > 0) & (_revenue >= 0))
             .then(_revenue - _given_back)
-            .otherwise(_revenue + _given_back)
+            .otherwise(nw.when(_adds_up & (_quantity < 0) & (_revenue <= 0)).then(_revenue + _given_back))
             .cast(Type.MONEY.dtype),
             unit="money",
         ),

@@ -120,7 +120,7 @@ class Gold:
 
     def _held(self, days: Sequence[str], facts: pl.DataFrame, recorded: pl.DataFrame) -> pl.DataFrame:
         """The held windows that these days can be `reading`; the ledger of other months is not read."""
-        among = [pl.col("table_name").is_in(_tables(self.answer))]
+        among = [pl.col("table_name").is_in(list(_tables(self.answer)))]
         if self.answer.day is not None:
             resting = _resting(facts, recorded)["rests_on"].str.split("/").list.last()
             among.append(ledger.in_months_of(pl.concat([pl.Series([WHOLE, *days]), resting])))
@@ -266,19 +266,21 @@ def reading(
     """Those of the days that read some silver windows, or read rows whose parents are in them.
 
     That is what a day is to be made from and what it was made from: rows of a window that broke are no longer fed. And
-    it is the day of the window itself, which may never have fed anything; of a table without windows, every day.
+    it is the days that read the window's own, which may never have fed anything; of a table without windows, every day.
 
     Args:
         need: What is `needed`.
         recorded: The `made_from` facts of the answer.
         windows: Of any tables: `table_name`, `window`.
     """
-    read = windows.filter(pl.col("table_name").is_in(_tables(answer)))
+    tables = _tables(answer)
+    read = windows.filter(pl.col("table_name").is_in(list(tables)))
     if (answer.day is None and not read.is_empty()) or WHOLE in read["window"]:
         return set(days)
-    own = {later(window[:10], back) for window in read["window"] for back in {b for r in answer.inputs for b in r.back}}
-    named = read.select(rests_on=pl.concat_str("table_name", "window", separator="/"))
-    read_by = {*own, *_resting(need, recorded).join(named, on="rests_on", how="semi")["window"]}
+    named = read.select("table_name", "window").iter_rows()
+    own = {later(window[:10], back) for table, window in named for back in tables[table]}
+    rests_on = read.select(rests_on=pl.concat_str("table_name", "window", separator="/"))
+    read_by = {*own, *_resting(need, recorded).join(rests_on, on="rests_on", how="semi")["window"]}
     if answer.every_day:  # what was never made does not go on over a day that was not either
         made = {*recorded["window"]}
         read_by |= {day for day in days if day not in made and day > min(own - made, default=day)}
@@ -296,12 +298,15 @@ _NO_FACTS = pl.DataFrame(
 )
 
 
-def _tables(answer: Answer) -> list[str]:
-    """The tables that an answer reads, and the parents of silver rows among them."""
-    contracts = [CONTRACTS[read.table] for read in answer.inputs if not read.is_gold]
-    parents = [CONTRACTS[reference.parent] for contract in contracts for reference in contract.references]
-    gold = [read.table for read in answer.inputs if read.is_gold and read.table != answer.table.name]
-    return [*(silver(contract).name for contract in (*contracts, *parents)), *gold]
+def _tables(answer: Answer) -> dict[str, set[int]]:
+    """The tables that an answer reads, and the parents of silver rows among them: how many days before its own."""
+    found: dict[str, set[int]] = {}
+    for read in answer.inputs:
+        if read.table != answer.table.name:
+            parents = [] if read.is_gold else [CONTRACTS[r.parent] for r in CONTRACTS[read.table].references]
+            for table in (table_read(read), *map(silver, parents)):
+                found.setdefault(table.name, set()).update(read.back)
+    return found
 
 
 def _made_from(facts: pl.DataFrame) -> pl.DataFrame:

@@ -263,6 +263,16 @@ def test_a_reference_table_has_no_windows(lake: Lake, shelf: Shelf) -> None:
     assert rows(lake, PRODUCTS) == [("shop/products/p.csv", 0), ("shop/products/p.csv", 1)]
 
 
+def test_a_reference_table_is_ordered_by_the_days_of_its_objects_also_from_before_the_start(
+    lake: Lake, shelf: Shelf
+) -> None:
+    for day in ("2024-07-01", "2024-06-01"):
+        shelf.drop(f"shop/products/{day}.csv", b"id,sku,name\n1,s,n\n")
+    take(lake, shelf, contract=PRODUCTS)
+    found = lake.scan(bronze(PRODUCTS)).select("_line", pl.col("_window").dt.strftime("%Y-%m-%d")).collect()
+    assert sorted(found.iter_rows()) == [(0, "2025-01-01"), (0, "2025-01-01"), (1, "2024-06-01"), (1, "2024-07-01")]
+
+
 # --- objects that cannot be reached -----------------------------------------------------------------------------------
 
 

@@ -455,6 +455,17 @@ def test_what_fails_while_it_is_read_leaves_nothing(folder: Lake) -> None:
     assert (folder.version(PLAIN), folder.rows(PLAIN)) == (0, 0)
 
 
+@pytest.mark.timeout(20)
+def test_a_table_that_takes_no_commits_is_no_race(folder: Lake) -> None:
+    folder.replace(PLAIN, pl.DataFrame({"id": [1]}), None)
+    newer = {"protocol": {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["identityColumns"]}}
+    Path(folder.uri(PLAIN), "_delta_log", "00000000000000000002.json").write_text(json.dumps(newer))
+    with pytest.raises(DeltaError, match="IdentityColumns"):
+        folder.append_once(PLAIN, lambda _: iter([pl.DataFrame({"id": [2]})]), guard="g")
+    with pytest.raises(DeltaError, match="IdentityColumns"):
+        folder.replace(PLAIN, pl.DataFrame({"id": [2]}), None)
+
+
 MEETINGS: dict[str, tuple[Table, Sequence[datetime] | None, Sequence[datetime] | None]] = {
     "a day": (DAYS, [at(1)], [at(1)]),
     "a day of several": (DAYS, [at(1), at(2)], [at(2), at(3)]),

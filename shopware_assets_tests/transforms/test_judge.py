@@ -219,6 +219,20 @@ def test_net_revenue(quantity: str, revenue: str, discount: str, sign: int, net:
 
 
 @pytest.mark.parametrize(
+    ("quantity", "revenue", "discount"),
+    [
+        ("1", "-99999999999999", "99999999999999"),
+        ("1", "99999999999999", "-99999999999999"),
+        ("-1", "99999999999999", "99999999999999"),
+        ("0", "99999999999999", "99999999999999"),
+    ],
+)
+def test_what_is_more_than_money_can_be_stops_no_other_row(quantity: str, revenue: str, discount: str) -> None:
+    row = GOOD["pos_sales"] | {"quantity": quantity, "revenue": revenue, "discount_applied": discount}
+    assert outcomes(POS_SALES, [row, {"transaction_id": "other"}]) == [REJECTED, ACCEPTED]
+
+
+@pytest.mark.parametrize(
     "text", ["delivered", "DELIVERED", " Delivered ", "deli vered", "delivered\u00a0", "\tdeLIVered"]
 )
 def test_a_vocabulary_is_stored_in_its_own_spelling(text: str) -> None:
