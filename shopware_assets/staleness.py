@@ -17,7 +17,7 @@ from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract, Reference, Severity
 from shopware_assets.contracts.tables import Table, bronze, rejected, silver
-from shopware_assets.gold.materialize import made_from_name, needed, reading
+from shopware_assets.gold.materialize import made_from_name, needed, reading, spanned
 from shopware_assets.ledger import LEDGER, LINEAGE, WHOLE, named_window
 from shopware_assets.serving.tables import SERVED
 from shopware_assets.transforms import ANSWERS, days_read, table_read
@@ -229,12 +229,11 @@ def _stale_answer(
     held: pl.DataFrame,
     lost: set[str],
 ) -> Stale:
-    span = None
-    if answer.every_day:
-        read = answer.inputs[0]
-        fed = feeds.filter((pl.col("table_name") == table_read(read).name) & (pl.col("name") == read.days[0]))
-        span = str(fed["at"].min() or ""), str(fed["at"].max() or "")
-    need = needed(answer, feeds, span)
+    def days_fed(table: str, column: str) -> tuple[str, str]:
+        fed = feeds.filter((pl.col("table_name") == table) & (pl.col("name") == column))["at"]
+        return str(fed.min() or ""), str(fed.max() or "")
+
+    need = needed(answer, feeds, spanned(answer, days_fed))
     facts = ["window", "name", "at", "fingerprint"]
     expected = need.with_columns(made_from_name())
     recorded = made_from.filter(pl.col("table_name") == answer.table.name)

@@ -80,8 +80,8 @@ SHORTAGES = "select * from shortages order by product_id, warehouse_id, started_
 PERFORMANCE = """
 with ranges as (
     select days, stop::date as date, stop - (days - 1) * interval 1 day as start
-    from (values (1), (7), (28)) as lengths(days), feed,
-        generate_series(feed.first_day::timestamp, feed.last_day::timestamp, interval 1 day) as stops(stop)
+    from (values (1), (7), (28)) as lengths(days), feed, (select max(timestamp_date) as last_sold from by_product),
+        generate_series(first_day::timestamp, least(last_day, last_sold)::timestamp, interval 1 day) as stops(stop)
 ), of_day as (
     select product_id, date, sum(average_stock * observed_hours) as stock_hours, max(observed_hours) as hours,
         sum(units_restocked) as restocked, sum(restocks) as restocks, count(*) as pairs,

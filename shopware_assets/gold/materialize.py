@@ -1,6 +1,6 @@
 """Materializing gold: each day computed from the windows and days that feed it, and replaced whole."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -128,11 +128,8 @@ class Gold:
 
     @cached_property
     def _span(self) -> tuple[str, str] | None:
-        """Of an answer that has every day, the first and the newest, which are those of its first input."""
-        if not self.answer.every_day:
-            return None
-        read = self.answer.inputs[0]
-        return ledger.days_fed(self.lake, table_read(read).name, read.days[0])
+        """See `spanned`."""
+        return spanned(self.answer, lambda table, column: ledger.days_fed(self.lake, table, column))
 
     def _facts(self, days: Sequence[str]) -> pl.DataFrame:
         if not days:
@@ -201,6 +198,18 @@ def later(day: str, days: int) -> str:
     return str(date.fromisoformat(day) + timedelta(days=days)) if day != WHOLE else WHOLE
 
 
+def spanned(answer: Answer, days_fed: Callable[[str, str], tuple[str, str]]) -> tuple[str, str] | None:
+    """Of an answer that has every day, the first day and the newest (see `Answer`).
+
+    Args:
+        days_fed: The first and the newest day that a table feeds by a column; "" if none.
+    """
+    if not answer.every_day:
+        return None
+    fed = [days_fed(table_read(read).name, read.days[0]) for read in answer.inputs if 0 in read.back]
+    return fed[0][0], min(newest for _, newest in fed)
+
+
 def needed(answer: Answer, feeds: pl.DataFrame, span: tuple[str, str] | None) -> pl.DataFrame:
     """What each day of an answer is to be made from.
 
@@ -253,7 +262,7 @@ def needed(answer: Answer, feeds: pl.DataFrame, span: tuple[str, str] | None) ->
         return need
     first, newest = span
     need = need.filter(pl.col("window").is_between(pl.lit(first), pl.lit(newest)))
-    if not newest:
+    if not newest or newest < first:
         return need
     is_newest = {"window": newest, "table_name": "", "name": "newest", "at": newest, "fingerprint": "newest"}
     mark = pl.DataFrame([{**is_newest, "rests_on": None, "day_of": newest}], schema=need.schema)

@@ -54,8 +54,9 @@ class Answer:
         key: The columns that name a row.
         day: The column that holds a row's day, by which the table is partitioned; None if it has no days.
         compute: From the rows of its inputs (at least those that its days need) to its rows.
-        every_day: Whether it has every day from the first of its first input to the newest, on which it may be another,
-            and no other day; then `compute` also gets `days`: `day` and `is_newest`.
+        every_day: Whether it has every day from the first of its first input to the newest that all have reached of
+            which it reads the same day, and no other day; then `compute` also gets `days`: `day` and `is_newest`, on
+            which it may be another.
         complete_with: The tables that must have been delivered for a day before it counts as ready.
         sum_of: The columns whose sum over a day must be that of the (gold) table that is its second input.
         may_be_empty: Whether it is nothing to worry about when it has no row.

@@ -106,7 +106,7 @@ def _product_performance_daily(inputs: Mapping[str, nw.LazyFrame], engine: Engin
 
 PRODUCT_PERFORMANCE_DAILY = Answer(
     name="product_performance_daily",
-    description="Sales and stock of each product, over the 1, 7 and 28 days that end on a day.",
+    description="Sales and stock of each product, over the 1, 7 and 28 days that end on a day which both have reached.",
     grain="one row per product, range and day on which the range ends",
     key=_KEY,
     day="date",

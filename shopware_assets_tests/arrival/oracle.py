@@ -570,9 +570,10 @@ def _departments(lines: list[Row]) -> list[Row]:
 
 
 def _performance(stock_days: list[Row], sales: list[Row]) -> list[Row]:
-    """Over the ranges that end on a day of the stock feed, for each product with stock or sales in them."""
+    """Over the ranges that end on a day of the stock feed that sales have reached too, for each product with either."""
     found = []
-    ends = {row["date"] for row in stock_days}
+    reached = max((row["timestamp_date"] for row in sales), default=date.min)
+    ends = {row["date"] for row in stock_days if row["date"] <= reached}
     products = {row["product_id"] for row in (*stock_days, *sales)}
     for product_id, end, length in product(products, ends, (1, 7, 28)):
         days = {end - number * DAY for number in range(length)}

@@ -17,7 +17,7 @@ from resources.lake import Lake, Overtaken
 from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.tables import Table, silver
-from shopware_assets.gold.materialize import Gold, NotComputed, needed, reading
+from shopware_assets.gold.materialize import Gold, NotComputed, needed, reading, spanned
 from shopware_assets.ledger import WHOLE
 from shopware_assets.transforms import ANSWERS
 from shopware_assets_tests.arrival.history import Story
@@ -72,13 +72,30 @@ def test_what_each_day_is_made_from(
     assert needed(ANSWERS[answer], FEEDS.clear(), span and ("", "")).is_empty()
 
 
+@pytest.mark.parametrize(
+    ("answer", "stock", "sales", "span"),
+    [
+        ("order_kpis_daily", (D1, D3), (D1, D3), None),
+        ("inventory_daily", (D1, D3), ("", ""), (D1, D3)),
+        ("product_performance_daily", (D1, D3), (D2, D9), (D1, D3)),
+        ("product_performance_daily", (D1, D3), (D1, D2), (D1, D2)),  # sales of the third are not zero, but not known
+        ("product_performance_daily", (D1, D3), ("", ""), (D1, "")),
+    ],
+)
+def test_a_day_is_there_once_all_have_reached_it(
+    answer: str, stock: tuple[str, str], sales: tuple[str, str], span: tuple[str, str] | None
+) -> None:
+    assert spanned(ANSWERS[answer], lambda table, _: sales if "sales" in table else stock) == span
+
+
 def test_a_range_of_days_is_made_from_each_of_them() -> None:
     found = needed(ANSWERS["product_performance_daily"], FEEDS, (D1, "2025-03-28"))
     of_the_first = found.filter(pl.col("at") == D1)
     assert set(of_the_first["window"]) == {f"2025-03-{day:02}" for day in range(1, 29)}, "28 days read the first"
     assert found.filter(pl.col("window") > "2025-03-28").is_empty()
     assert needed(ANSWERS["product_performance_daily"], FEEDS, (D2, D3))["window"].unique().sort().to_list() == [D2, D3]
-    assert needed(ANSWERS["product_performance_daily"], FEEDS, ("", "")).is_empty(), "no stock, no days"
+    for span in (("", ""), (D1, ""), (D2, D1)):
+        assert needed(ANSWERS["product_performance_daily"], FEEDS, span).is_empty(), "no stock or no sales, no days"
 
 
 @pytest.mark.parametrize(
