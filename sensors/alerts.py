@@ -87,7 +87,7 @@ def _held(lake: Lake, contract: Contract, held: pl.DataFrame) -> Iterator[Fact]:
             f"held:{name}:{window}:{digest([objects])}",
             "window_held",
             name,
-            f"{window}: {rows} of {read} rows rejected ({named}).",
+            f"{window}: {rows} of {read} rows rejected ({named or 'in a new version of their object'}).",
             f"Gold keeps its last values. `shopware rejects {name}` shows the rows, "
             f"`shopware allow {name} WINDOW` lets a window through.",
         )

@@ -272,28 +272,46 @@ def objects_of(ledger: pl.DataFrame) -> pl.DataFrame:
     return ordered.group_by("table_name", "window").agg(objects=named)
 
 
-def held(ledger: pl.DataFrame, allowed: pl.DataFrame, threshold: float) -> pl.DataFrame:
+def held(
+    ledger: pl.DataFrame, allowed: pl.DataFrame, threshold: float, newest: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Windows over the reject threshold that nobody let through: gold waits for them.
 
     Rows that wait for a parent do not count towards the threshold, nor do rows of replaced versions count as read:
-    sending a bad file again would dilute it.
+    sending a bad file again would dilute it. What a window has lost to such a version, which is over the threshold
+    itself, counts as rejected: a row whose time cannot be read is filed under another window than the one it replaces.
+
+    Args:
+        newest: The rows of the newest versions of all objects in `ledger`, where that has not all windows.
 
     Returns:
         `table_name`, `window`, `read`, `rejected` (without those waiting), `objects`.
     """
-    totals = ledger.group_by("table_name", "window").agg(
-        pl.col("read").filter("current").sum(), (pl.col("rejected") - pl.col("waiting")).sum().alias("rejected")
-    )
-    # Rounded, because 0.29 of 100 is 28.999999999999996 in binary.
-    over = totals.filter(pl.col("rejected") > (threshold * pl.col("read")).round(6))
-    windows = ["table_name", "window"]
+    windows, objects = ["table_name", "window"], ["table_name", "source"]
+    current = pl.col("current")
+    rejected = (pl.col("rejected") - pl.col("waiting")).sum()
+    bad = (ledger if newest is None else newest).filter(current).group_by(objects).agg(pl.col("read").sum(), rejected)
+    left = (pl.col("read").filter(~current).max() - pl.col("read").filter(current).sum()).clip(lower_bound=0)
+    lost = ledger.join(_over(bad, threshold), on=objects, how="semi").group_by(*windows, "source").agg(lost=left)
+    totals = ledger.group_by(windows).agg(pl.col("read").filter("current").sum(), rejected)
+    totals = totals.join(lost.group_by(windows).agg(pl.col("lost").sum()), on=windows, how="left")
+    over = _over(totals.with_columns(pl.col("read", "rejected") + pl.col("lost").fill_null(0)).drop("lost"), threshold)
     named = over.join(objects_of(ledger.join(over, on=windows, how="semi")), on=windows)
     return named.join(allowed, on=["table_name", "window", "objects"], how="anti").sort("table_name", "window")
 
 
+def _over(totals: pl.DataFrame, threshold: float) -> pl.DataFrame:
+    # Rounded, because 0.29 of 100 is 28.999999999999996 in binary.
+    return totals.filter(pl.col("rejected") > (threshold * pl.col("read")).round(6))
+
+
 def held_windows(lake: Lake, threshold: float, *among: pl.Expr) -> pl.DataFrame:
     """The windows that are held now (see `held`), of all in the ledger or of those of which `among` holds."""
-    return held(lake.scan(LEDGER).filter(*among).collect(), lake.scan(ALLOWED).collect(), threshold)
+    rows = lake.scan(LEDGER)
+    found = rows.filter(*among).collect()
+    replaced = found.filter(~pl.col("current"), pl.col("source") != "")["source"].unique()
+    newest = rows.filter("current", pl.col("source").is_in(replaced)).collect() if among and len(replaced) else None
+    return held(found, lake.scan(ALLOWED).collect(), threshold, newest)
 
 
 def allow(lake: Lake, table: Table, window: str) -> None:

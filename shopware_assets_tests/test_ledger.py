@@ -209,6 +209,29 @@ def test_a_window_over_the_threshold_is_held(of: list[Line], held: bool) -> None
     assert found["window"].to_list() == (["2025-06-01"] if held else [])
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "held"),
+    [
+        ([("a", 10, 0, 0, False)], [("a", 10, 10, 0, True)], ["2025-06-01", "2025-07-01"]),
+        ([("a", 10, 0, 0, False)], [("a", 10, 2, 0, True)], []),  # it is not over the threshold
+        ([("a", 10, 0, 0, False)], [("a", 10, 10, 10, True)], []),
+        ([("a", 10, 0, 0, False), ("a", 6, 0, 0, True)], [("a", 4, 4, 0, True)], ["2025-06-01", "2025-07-01"]),
+        ([("a", 10, 0, 0, False), ("b", 40, 0, 0, True)], [("a", 10, 10, 0, True)], ["2025-07-01"]),  # 10 of 50
+        ([("a", 10, 0, 0, False), ("b", 39, 0, 0, True)], [("a", 10, 10, 0, True)], ["2025-06-01", "2025-07-01"]),
+        ([("a", 10, 0, 0, False)], [("b", 10, 10, 0, True)], ["2025-07-01"]),  # another object
+    ],
+)
+def test_a_window_is_held_that_lost_its_rows_to_a_broken_version(
+    before: list[Line], after: list[Line], held: list[str]
+) -> None:
+    """Whose rows are in another window, because their time cannot be read."""
+    of_both = pl.concat([lines(*before), lines(*after, window="2025-07-01")])
+    assert ledger.held(of_both, NOBODY, 0.2)["window"].to_list() == held
+    newest = of_both.filter("current")
+    alone = ledger.held(of_both.filter(window="2025-06-01"), NOBODY, 0.2, newest)["window"].to_list()
+    assert alone == held[:-1], "also where no other window is read"
+
+
 def test_a_window_is_let_through_as_it_is_now(lake: Lake) -> None:
     def judge(window: str, **how: int) -> None:
         ledger.write(lake, LEDGER, ORDERS, [window], counts(window, **how))

@@ -214,6 +214,7 @@ class _Group:
                 self._spoil(sheet, "unreadable", str(error), batches)
             if sheet in self.spoilt:
                 batches.add_without_rows(sheet, landed_at, *self.spoilt[sheet], of=landed)
+        batches.end(landed)
 
     def _read_sheet(
         self,
@@ -230,8 +231,7 @@ class _Group:
             if batches.full:
                 yield from batches.flush()
         if seen.rows and seen.corrupt == seen.rows:  # a page that reports an error, for example: it replaces nothing
-            batches.objects[sheet].outcome = "unreadable"
-            batches.objects[sheet].why = "None of its records can be read."
+            batches.objects[sheet].is_unreadable("None of its records can be read.")
 
 
 @dataclass
@@ -246,6 +246,9 @@ class _Object:
     why: str | None = None
     flushed: bool = False
     windows: dict[str, int] = field(default_factory=dict)
+
+    def is_unreadable(self, why: str) -> None:
+        self.outcome, self.why = "unreadable", why
 
 
 @dataclass
@@ -276,6 +279,12 @@ class _Batches:
         start = self.start if self.contract.event_time else _ANY_TIME
         window = landing_window((of or landed).key, landed_at, self.contract.grain, start)
         self.objects[landed] = _Object(landed_at, window, seen, of or landed, outcome)
+
+    def end(self, workbook: Landed) -> None:
+        """A workbook without a sheet that can be read replaces nothing either."""
+        sheets = [about for landed, about in self.objects.items() if about.of == workbook and landed != workbook]
+        if sheets and all(about.outcome == "unreadable" for about in sheets):
+            self.objects[workbook].is_unreadable("None of its sheets can be read.")
 
     def add(self, landed: Landed, part: pl.DataFrame) -> None:
         about = self.objects[landed]

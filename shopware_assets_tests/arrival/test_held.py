@@ -140,6 +140,24 @@ def test_a_day_that_was_never_made_is_not_made_from_a_held_window(
     assert not story.differences(oracle.tables(first))
 
 
+def test_a_day_is_held_that_a_broken_version_took_its_rows_from(tmp_path: Path) -> None:
+    """Their times cannot be read, so they are filed under the window in which their object landed."""
+    march = [order("o1", "01T05"), order("o2", "02T05")]
+    story = told(
+        tmp_path, drop("orders", "march.csv", "05T06", *march), drop("orders", "4.csv", "04T07", order("o3", "04T05"))
+    )
+    before = gold(story)
+    broken = [{**row, "created_at": f"0{day}/03/2025 05:00"} for day, row in enumerate(march, 1)]
+    comes(story, drop("orders", "march.csv", "05T07", *broken, version="b"))
+    story.settle()
+    assert held(story) == 3
+    assert gold(story) == before
+    comes(story, drop("orders", "march.csv", "05T08", *march, version="c"))
+    story.settle()
+    assert held(story) == 0
+    assert not story.differences(oracle.tables(story.drops))
+
+
 # --- what is judged again ---------------------------------------------------------------------------------------------
 
 

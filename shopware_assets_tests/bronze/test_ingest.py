@@ -469,6 +469,11 @@ def test_a_new_version_replaces_all_sheets_of_the_old_one(lake: Lake, shelf: She
     take(lake, shelf, contract=GROCERY)
     current = {name for name, (*_, current) in told(lake).items() if current}
     assert current == {" v2", "#a v2", "#b v2", " v3"}, "one that cannot be read replaces nothing"
+    shelf.drop(BOOK, xlsx({"Error": [["The report failed."]], "d": [["x"], [1]]}), "4", LANDED + timedelta(hours=3))
+    take(lake, shelf, contract=GROCERY)
+    current |= {" v4", "#Error v4", "#d v4"}
+    assert {name for name, (*_, is_current) in told(lake).items() if is_current} == current
+    assert told(lake)[" v4"] == ("unreadable", 0, True), "none of its sheets can be"
 
 
 def test_a_workbook_may_become_text_and_text_a_workbook(lake: Lake, shelf: Shelf) -> None:
