@@ -1,7 +1,7 @@
 """Every setting of the product, read once from the environment, and where they lead: folders and addresses.
 
 Settings come from environment variables; `make dev` also leaves the addresses of what it started in `<home>/dev.json`,
-so that the command line beside it works on the same landing. Environment variables win.
+so that the command line beside it works on the same landing. While it runs these win, unless SHOPWARE_LANDING is set.
 """
 
 import difflib
