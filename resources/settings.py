@@ -23,6 +23,10 @@ class Misconfigured(Exception):
     """A setting is wrong or missing, or what it points at cannot be used; one sentence that names the setting."""
 
 
+TOPIC = re.compile(r"arn:[\w-]+:sns:([\w-]+):\d+:[\w-]+")
+"""ARNs of the SNS topics that take messages as they come, not in an order (`….fifo`); the group is the region."""
+
+
 class Environment(StrEnum):
     """Where the product runs."""
 
@@ -45,8 +49,8 @@ def _able_to_hold_tables(url: str) -> str:
 
 
 def _topic(arn: str) -> str:
-    if arn and not re.fullmatch(r"arn:[\w-]+:sns:[\w-]+:\d+:[\w.-]+", arn):
-        raise ValueError("it is not the ARN of an SNS topic, like arn:aws:sns:eu-central-1:123456789012:alerts")
+    if arn and not TOPIC.fullmatch(arn):
+        raise ValueError("it is not the ARN of a standard SNS topic, like arn:aws:sns:eu-central-1:123456789012:alerts")
     return arn
 
 
