@@ -81,6 +81,10 @@ def main() -> int:
     sys.unraisablehook = _interrupt_again
     try:
         settings = read_settings()
+        if settings.lake.startswith("s3://"):
+            raise Stopped(
+                f"SHOPWARE_LAKE is {settings.lake!r}, which is not in the S3 started here: unset it, or name a folder"
+            )
         dagster_home = prepare_home(settings)
         lake = Lake(settings.lake_url, storage_options(settings.lake_url))
         begin = partial(_begin_afresh, lake, dagster_home)

@@ -17,6 +17,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field
 
+from resources.settings import TOPIC
+
 SETTING = "SHOPWARE_ALERTS_TOPIC"
 _SUBJECT_LENGTH = 100
 _BODY_BYTES = 250_000  # a message with its id and attributes may have 256 KB
@@ -47,9 +49,11 @@ class Notifications(dg.ConfigurableResource):
     @cached_property
     def client(self) -> Any:
         """Made at first use, for the topic's region; endpoint and credentials from the standard AWS variables."""
-        arn = re.fullmatch(r"arn:[\w-]+:sns:([\w-]+):\d+:[\w-]+", self.topic)
+        arn = TOPIC.fullmatch(self.topic)
         if not arn:
-            raise NotSent(f"{SETTING}={self.topic} is not the ARN of an SNS topic (arn:aws:sns:REGION:ACCOUNT:NAME).")
+            raise NotSent(
+                f"{SETTING}={self.topic} is not the ARN of a standard SNS topic (arn:aws:sns:REGION:ACCOUNT:NAME)."
+            )
         patience = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=1, read_timeout=5)
         return boto3.session.Session().client("sns", region_name=arn[1], config=patience)
 

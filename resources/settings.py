@@ -1,7 +1,7 @@
 """Every setting of the product, read once from the environment, and where they lead: folders and addresses.
 
 Settings come from environment variables; `make dev` also leaves the addresses of what it started in `<home>/dev.json`,
-so that the command line beside it works on the same landing. Environment variables win.
+so that the command line beside it works on the same landing. While it runs these win, unless SHOPWARE_LANDING is set.
 """
 
 import difflib
@@ -21,6 +21,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 class Misconfigured(Exception):
     """A setting is wrong or missing, or what it points at cannot be used; one sentence that names the setting."""
+
+
+TOPIC = re.compile(r"arn:[\w-]+:sns:([\w-]+):\d+:[\w-]+")
+"""ARNs of the SNS topics that take messages as they come, not in an order (`….fifo`); the group is the region."""
 
 
 class Environment(StrEnum):
@@ -45,8 +49,8 @@ def _able_to_hold_tables(url: str) -> str:
 
 
 def _topic(arn: str) -> str:
-    if arn and not re.fullmatch(r"arn:[\w-]+:sns:[\w-]+:\d+:[\w.-]+", arn):
-        raise ValueError("it is not the ARN of an SNS topic, like arn:aws:sns:eu-central-1:123456789012:alerts")
+    if arn and not TOPIC.fullmatch(arn):
+        raise ValueError("it is not the ARN of a standard SNS topic, like arn:aws:sns:eu-central-1:123456789012:alerts")
     return arn
 
 

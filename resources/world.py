@@ -1,7 +1,9 @@
 """Which resources a run gets: one switch, the environment, and the same keys in each."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 
 import boto3
 import dagster as dg
@@ -13,6 +15,8 @@ from resources.lookups import Lookups
 from resources.notifications import Notifications
 from resources.settings import Environment, Misconfigured, Settings, storage_options
 
+_check_once = cache(Lake.check_store)  # what a store does, it does as long as the process lives
+
 
 class LakeResource(dg.ConfigurableResource):
     """The Delta tables."""
@@ -22,8 +26,19 @@ class LakeResource(dg.ConfigurableResource):
     kms_key: str = ""
 
     def open(self, run_id: str = "") -> Lake:
-        """The lake, written to on behalf of a run."""
-        return Lake(self.url, storage_options(self.url, self.encryption, self.kms_key), run_id)
+        """The lake, written to on behalf of a run; one on S3 is checked first, once in a process.
+
+        Raises:
+            Misconfigured: Its store cannot be used, or would lose commits silently.
+        """
+        lake = self.for_reading()
+        if self.url.startswith("s3://"):
+            _check_once(lake)
+        return replace(lake, run_id=run_id)
+
+    def for_reading(self) -> Lake:
+        """The lake for those who commit nothing: they need not be allowed to."""
+        return Lake(self.url, storage_options(self.url, self.encryption, self.kms_key))
 
 
 class LandingResource(dg.ConfigurableResource):

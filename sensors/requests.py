@@ -59,9 +59,10 @@ class Request:
         return (self.windows[0], self.windows[-1]) if self.windows else ("", "")
 
     def overlaps(self, run: "Asked") -> bool:
-        """Whether the run makes some of the same windows."""
+        """Whether the run makes some of the same windows; a table without windows is made whole by both."""
         (first, last), (other_first, other_last) = self.span, run.span
-        return bool(set(self.assets) & set(run.assets)) and first <= other_last and other_first <= last
+        same = (first <= other_last and other_first <= last) or "" in (first, other_first)
+        return same and not set(self.assets).isdisjoint(run.assets)
 
     def halves(self) -> list["Request"]:
         """The range in two; a single window stays whole."""

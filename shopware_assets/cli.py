@@ -59,7 +59,7 @@ def _world() -> Iterator[tuple[Settings, dict]]:
 
 def _lake(resources: dict) -> Lake:
     """The lake, which can be read."""
-    lake = resources["lake"].open()
+    lake = resources["lake"].for_reading()
     lake.check_readable()
     return lake
 
@@ -324,7 +324,7 @@ def allow(
     """Let a held window through as it is now; gold goes on with the next settling."""
     with _world() as (settings, resources):
         contract = _contract(table)
-        lake = _lake(resources)
+        lake = resources["lake"].open()
         held = ledger.held_windows(lake, settings.reject_threshold)
         if (silver(contract).name, window) not in set(held.select("table_name", "window").iter_rows()):
             names = ", ".join(f"{t} {w}" for t, w in held.select("table_name", "window").iter_rows()) or "none"

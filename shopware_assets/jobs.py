@@ -70,6 +70,8 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
         engine: EngineResource,
         rules: RulesResource,
     ) -> None:
+        if config.feed not in ("", *feeds()):
+            raise NotDone(f"There is no feed {config.feed!r}; there are {', '.join(feeds())}.")
         watch = Watch(lake.open(), landing.open(), engine.open(), rules, partitions)
         of_feed = {
             contract.name for name, contracts in feeds().items() for contract in contracts if config.feed in ("", name)
@@ -85,6 +87,12 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
         first, last = (
             datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC) for day in (config.first, config.last)
         )
+        starts, ends = partitions.first(Grain.DAY), partitions.last(Grain.DAY)
+        if not starts <= first <= min(last, ends):
+            raise NotDone(
+                f"There are no windows from {config.first} to {config.last}: `first` can be no day after `last`, and "
+                f"none but those of the lake, {starts:%Y-%m-%d} to {ends:%Y-%m-%d}."
+            )
         for name, (_, grain) in known.items():
             if name in config.tables:
                 _run(context, [_request(name, grain, first, last, partitions)])

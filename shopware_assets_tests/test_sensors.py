@@ -577,6 +577,16 @@ def test_stale_windows_under_way_or_failed(world: World) -> None:
     assert "Given up after three attempts: gold/order_kpis_daily" in world.tick("healing").skip_message
 
 
+def test_a_table_without_windows_is_not_judged_beside_its_landing(world: World) -> None:
+    world.drop("stores/2025-06-01.csv", b"store_id,region,city,opened_on\n1,north,Kiel,2020-01-01\n")
+    (request,) = world.tick("landing_pos").run_requests
+    assert world.run(request._replace(asset_selection=[dg.AssetKey(["bronze", "stores"])])), "so far it has come"
+    stale = (["silver/stores", "silver/stores_rejected"], ("", ""), 1)
+    assert world.asked("healing") == [stale], "the control"
+    world.end(request, dg.DagsterRunStatus.STARTED)
+    assert world.tick("healing").skip_message == "1 ranges under way."
+
+
 @pytest.mark.long
 def test_a_run_that_fails_halfway_is_given_up_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each attempt replaces the rows and fails at the ledger: that it changed tables is no reason for another one."""

@@ -200,25 +200,29 @@ class FolderLanding:
             archived = self._path(f"{ARCHIVE}/{key}")
             if archived is None or not archived.is_file() or self.find(key):
                 return False
-            with self._staged(os.path.relpath(archived, Path(self.root, ARCHIVE))) as staged:
-                shutil.copy2(archived, staged)
+            target = Path(self.root, os.path.relpath(archived, Path(self.root, ARCHIVE)))
+            copy = Path(self.root, _COPIES, uuid.uuid4().hex)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copy2(archived, copy)
+                os.link(copy, target)  # which replaces nothing
+            except FileExistsError:
+                if self.find(key):  # it has landed meanwhile
+                    return False
+                raise
+            finally:
+                copy.unlink(missing_ok=True)
             return True
 
     def put(self, key: str, body: bytes, landed_at: datetime | None = None) -> None:
-        with self._staged(key) as staged:
+        target, staged = Path(self.root, key), Path(self.root, _INCOMING, uuid.uuid4().hex)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staged.parent.mkdir(exist_ok=True)
             staged.write_bytes(body)
             if landed_at:
                 since = (landed_at - EPOCH) // timedelta(microseconds=1) * 1000  # exactly: a float would be too short
                 os.utime(staged, ns=(since, since))
-
-    @contextmanager
-    def _staged(self, name: str) -> Iterator[Path]:
-        """A file that is the object, whole, when the block has ended."""
-        target, staged = Path(self.root, name), Path(self.root, _INCOMING, uuid.uuid4().hex)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            staged.parent.mkdir(exist_ok=True)
-            yield staged
             staged.replace(target)
         except OSError as error:
             raise self._unwritable(error) from error

@@ -186,8 +186,8 @@ class S3Landing:
             before = archived and archived["Metadata"].get(_VERSION, archived["ETag"].strip('"'))
             if before not in (landed.version, None):
                 older = self._full(f"{OLDER}/{landed.key}/{before}")
-                self._copy(target, older, archived, archived["Metadata"])
-            self._copy(source, target, head, metadata)
+                self._copy(target, older, archived, archived["Metadata"], self._s3)
+            self._copy(source, target, head, metadata, self._s3)
             if not self._is_same(source, target, head):
                 return "its copy is not the same"
             remover.delete_object(Bucket=self._bucket, Key=source, IfMatch=landed.version)
@@ -206,14 +206,23 @@ class S3Landing:
                 return None
             raise
 
-    def _copy(self, source: str, target: str, head: Any, metadata: dict[str, str]) -> None:
+    @cached_property
+    def _creator(self) -> Any:
+        """A client whose copies replace no object, unless the store ignores the condition. (boto3's copy in parts takes
+        none by itself.)"""
+        creator = boto3.client("s3", config=self._config)
+        for operation in ("CopyObject", "CompleteMultipartUpload"):
+            creator.meta.events.register(f"provide-client-params.s3.{operation}", _if_there_is_none)
+        return creator
+
+    def _copy(self, source: str, target: str, head: Any, metadata: dict[str, str], copier: Any) -> None:
         where = {"Bucket": self._bucket, "Key": source}
         how = {"CopySourceIfMatch": head["ETag"], "Metadata": metadata, "MetadataDirective": "REPLACE"}
         how |= {name: head[name] for name in _HEADERS if name in head}  # replaced with the metadata, else
         if head["ContentLength"] <= _AT_A_TIME:
-            self._s3.copy_object(Bucket=self._bucket, Key=target, CopySource=where, **how, **self._encrypted)
+            copier.copy_object(Bucket=self._bucket, Key=target, CopySource=where, **how, **self._encrypted)
         else:
-            self._s3.copy(where, self._bucket, target, ExtraArgs=how | self._encrypted)
+            copier.copy(where, self._bucket, target, ExtraArgs=how | self._encrypted)
 
     def _is_same(self, source: str, target: str, head: Any) -> bool:
         """Compares size and, where the etag is not a checksum of the whole (parts, KMS), the content."""
@@ -231,8 +240,10 @@ class S3Landing:
             archived = self._archived(source)
             if archived is None or self.find(key):
                 return False
-            self._copy(source, self._full(key), archived, archived["Metadata"])
+            self._copy(source, self._full(key), archived, archived["Metadata"], self._creator)
         except (BotoCoreError, ClientError) as error:
+            if isinstance(error, ClientError) and _is_other_version(error) and self.find(key):
+                return False  # it has landed meanwhile
             raise self._unusable(error) from error
         return True
 
@@ -250,6 +261,10 @@ class S3Landing:
             "AccessDenied": "which denies access to these credentials (see AWS_ACCESS_KEY_ID)",
         }.get(code, f"which cannot be used: {error}")
         return Misconfigured(f"SHOPWARE_LANDING is {self.root!r}, {words}.")
+
+
+def _if_there_is_none(params: dict[str, Any], **_: Any) -> dict[str, Any]:
+    return params | {"IfNoneMatch": "*"}
 
 
 def _first_landed(text: str) -> datetime | None:

@@ -168,6 +168,15 @@ def test_a_mistyped_setting_is_said_in_one_line(brood, home: Path, setting: str,
     assert f"{setting} is '{value}'" in said
 
 
+def test_a_lake_on_s3_is_refused_before_anything_is_touched(brood, home: Path) -> None:
+    """The one it would reach first is the person's own."""
+    process = start(brood, home, TICKING, SHOPWARE_LAKE="s3://ours/lake")
+    said, _ = process.communicate(timeout=60)
+    refusal = "SHOPWARE_LAKE is 's3://ours/lake', which is not in the S3 started here: unset it, or name a folder"
+    assert (process.returncode, said) == (1, f"make dev: {refusal}\n")
+    assert not home.exists()
+
+
 INTERRUPTED = """
 import signal, sys, time, weakref
 from deploy import dev

@@ -254,6 +254,45 @@ def test_what_was_put_back_before_a_kill_is_no_older_version(tmp_path: Path) -> 
     assert [key for key in there.bodies() if KEYS[0] in key] == [f"archive/{KEYS[0]}"]
 
 
+@pytest.mark.parametrize("place", ["folder", "links", "s3"], indirect=True)
+def test_what_lands_while_an_object_comes_back_stays_whenever_it_does(
+    place: Callable[[], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in range(20):
+        there = place()
+        moved(there.landing, there.ingested())
+        archived, meanwhile = there.bodies(), Meanwhile(there, arrival=step)
+        with at_each_step(meanwhile, monkeypatch):
+            is_back = there.landing.restore(KEYS[0])
+        if not meanwhile.happened:
+            break
+        found = there.bodies()
+        assert found.pop(KEYS[0]) == LAST, f"before step {step}"
+        assert {key: found.get(key) for key in archived} == archived
+        assert is_back is not meanwhile.had_left
+    assert is_back and 1 < step < 20
+
+
+@pytest.mark.parametrize("place", ["s3"], indirect=True)
+def test_nor_is_it_replaced_by_what_comes_back_in_parts(
+    place: Callable[[], Bucket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = place()
+    there.newer(KEYS[0], Random(1).randbytes(9 << 20))
+    moved(there.landing, there.ingested())
+    monkeypatch.setattr("resources.landing.s3._AT_A_TIME", 0)
+
+    def lands(name: str, key: str) -> None:
+        if name == "CompleteMultipartUpload":
+            there.newer(KEYS[0], LAST)
+
+    with calls_of_s3(lands, monkeypatch):
+        assert not there.landing.restore(KEYS[0])
+    assert there.bodies()[KEYS[0]] == LAST
+    there.s3.delete_object(Bucket=there.bucket, Key=f"{there.prefix}/{KEYS[0]}")
+    assert there.landing.restore(KEYS[0]), "the control: nothing lands"
+
+
 @pytest.mark.parametrize("place", ["s3"], indirect=True)
 def test_what_an_object_says_of_itself_stays(place: Callable[[], Bucket]) -> None:
     there = place()

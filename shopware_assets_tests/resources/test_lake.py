@@ -24,6 +24,7 @@ from deploy.stand_ins import S3
 from resources import lake as lake_module
 from resources.lake import Lake, Overtaken, code_version, object_store, polars_schema
 from resources.settings import Misconfigured, storage_options
+from resources.world import LakeResource
 from shopware_assets.contracts.tables import Table
 from shopware_assets.contracts.windows import Grain
 
@@ -668,16 +669,46 @@ def forgetful_store(second_create: int) -> Iterator[str]:
         server.shutdown()
 
 
+WAYS = {
+    "settle": lambda url: Lake(url, storage_options(url)).check_store(),
+    "dagster": lambda url: LakeResource(url=url).open(),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("second_create", [200, 409, 412])
-def test_a_store_that_overwrites_on_create_is_refused(second_create: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_overwrites_on_create_is_refused(
+    second_create: int, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"s3://bucket/{second_create}"
     with forgetful_store(second_create) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
-        lake = Lake("s3://bucket/lake", storage_options("s3://bucket/lake"))
         if second_create == 200:
-            with pytest.raises(Misconfigured, match="SHOPWARE_LAKE is 's3://bucket/lake', whose store overwrites"):
-                lake.check_store()
+            for _ in range(2):  # it is not got used to
+                with pytest.raises(Misconfigured, match=f"SHOPWARE_LAKE is '{url}', whose store overwrites"):
+                    WAYS[way](url)
         else:
-            lake.check_store()
+            WAYS[way](url)
+
+
+def test_dagster_checks_a_store_once_and_a_folder_never(
+    s3: Lake, folder: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+
+    def noted(url: str, options: dict[str, str]) -> obstore.store.ObjectStore:
+        checked.append(url)
+        return object_store(url, options)
+
+    monkeypatch.setattr(lake_module, "object_store", noted)
+    LakeResource(url=s3.root).for_reading()
+    LakeResource(url=folder.root).open()
+    assert checked == []
+    assert LakeResource(url=s3.root).open() == Lake(s3.root, s3.options)
+    assert set(checked) == {s3.root}
+    checked.clear()
+    assert LakeResource(url=s3.root).open("run-2") == Lake(s3.root, s3.options, "run-2")
+    assert checked == []
 
 
 @pytest.mark.parametrize(("setting", "encrypted"), [("AES256", {"AES256"}), ("", {None})])

@@ -13,12 +13,15 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
+import dagster as dg
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
 from resources import lookups as module
 from resources.lookups import CONTROL, Lookups, LookupTable, NotServed, Published
+from sensors.requests import Request, digest
+from shopware_assets.settle import execute
 
 DAY = "2025-03-01"
 LAKE = "lake-1"
@@ -489,6 +492,31 @@ def test_a_table_that_is_not_there_is_named(lookups: Lookups, table: LookupTable
     with pytest.raises(NotServed, match=r"absent 2025-03-01 .*Lookups.ensure makes them"):
         lookups.publish(absent, DAY, [{"order_date": DAY}], (LAKE, 0))
     assert lookups.served(absent) == {}
+
+
+@pytest.mark.parametrize(
+    ("is_there", "says"),
+    [
+        (True, "Requested resource not found. The tables must be"),
+        (False, "Could not connect to the endpoint URL"),
+    ],
+)
+def test_a_run_that_fails_says_it_in_these_words(
+    is_there: bool, says: str, moto: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", moto if is_there else "http://127.0.0.1:1")
+
+    @dg.asset(key=["serving", "absent"])
+    def asset() -> None:
+        absent = LookupTable("absent", "order_date", None, "order_date")
+        Lookups(retry_seconds=0).publish(absent, DAY, [], (LAKE, 0))
+
+    job = dg.Definitions([asset]).resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        why = execute(job, instance, Request(("serving/absent",), (), missing=digest, about=str))
+    assert f"absent {DAY} is not served and has to be served again: " in why
+    assert says in why
+    assert "botocore" not in why
 
 
 @pytest.mark.parametrize("missing", ["endpoint", "credentials", "region"])

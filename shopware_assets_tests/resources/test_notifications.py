@@ -112,7 +112,7 @@ def test_without_a_topic_the_message_is_printed(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("topic", ["shopware-alerts", "arn:aws:sqs:eu-central-1:123456789012:told", "arn:aws:sns:x"])
 def test_what_is_no_topic_names_the_setting(topic: str) -> None:
-    with pytest.raises(NotSent, match=f"SHOPWARE_ALERTS_TOPIC={topic} is not the ARN of an SNS topic"):
+    with pytest.raises(NotSent, match=f"SHOPWARE_ALERTS_TOPIC={topic} is not the ARN of a standard SNS topic"):
         Notifications(topic=topic).publish(HELD)
 
 

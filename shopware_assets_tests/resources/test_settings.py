@@ -46,7 +46,7 @@ WRONG = {
     "home": ["/srv/a=b", "/srv/[shop]", "/srv/a%20b", "a\\b", "a\tb"],
     "landing": ["s3:/bucket", "s3://", "s3:///in", "gs://bucket/in", "S3://bucket"],
     "lake": ["s3:/bucket/lake", "file:///srv/lake", "s3://bucket/a^b", "/srv/day=1"],
-    "alerts_topic": ["alerts", "arn:aws:sqs:eu-central-1:1:t", "arn:aws:sns:eu-central-1:1:"],
+    "alerts_topic": ["alerts", "arn:aws:sqs:eu-central-1:1:t", "arn:aws:sns:eu-central-1:1:", "arn:aws:sns:x:1:t.fifo"],
     "port": ["http", "0", "70000"],
     "start": ["2025-13-01", "soon", TOMORROW],
     "reject_threshold": ["lots", "-0.1", "1.1", "nan"],
