@@ -33,6 +33,7 @@ from resources.settings import Misconfigured, endpoint_setting
 
 RETRIES = 3
 _CHANGES = 99  # TransactWriteItems takes 100 actions; one is the control item's
+_KEY_BYTES = (2048, 1024)  # of a partition key and of a sort key
 _PASSING = {
     "ProvisionedThroughputExceeded",  # the reason of one action in a cancelled transaction
     "ProvisionedThroughputExceededException",
@@ -50,6 +51,10 @@ T = TypeVar("T")
 _Attributes = dict[str, dict[str, Any]]  # as DynamoDB writes them: {"order_date": {"S": "2025-01-01"}}
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
+
+
+class Unfit(ValueError):
+    """An item that its table cannot hold."""
 
 
 class NotServed(Exception):
@@ -154,7 +159,7 @@ class Lookups(dg.ConfigurableResource):
         than the one served or being served is refused, within one lake; of two lakes, the last to begin wins.
 
         Raises:
-            ValueError: An item does not fit the table; nothing is written.
+            Unfit: An item does not fit the table; nothing is written.
             NotServed: DynamoDB refuses. The day is as it was, or begun and not in `served`: it has to be served again.
         """
         wanted = _by_member(table, day, items)
@@ -236,12 +241,15 @@ def _by_member(table: LookupTable, day: str, items: Iterable[Mapping[str, Any]])
         try:
             written = _written(item)
         except (TypeError, ArithmeticError) as error:  # NaN, infinity, more than 38 digits, another type
-            raise ValueError(f"{table.name} {day}: DynamoDB cannot hold {dict(item)}: {error}") from error
+            raise Unfit(f"{table.name} {day}: DynamoDB cannot hold {dict(item)}: {error}") from error
         key = {name: written.get(name, {}).get("S") for name in table.key}
         if not all(key.values()) or key[table.day_column] != day:
-            raise ValueError(f"{table.name} {day}: an item needs its key as text, and of this day, but has {key}")
+            raise Unfit(f"{table.name} {day}: an item needs its key as text, and of this day, but has {key}")
+        for name, most in zip(table.key, _KEY_BYTES, strict=False):
+            if (size := len((key[name] or "").encode())) > most:
+                raise Unfit(f"{table.name} {day}: {name} has at most {most:,} bytes, not {size:,}: {key[name]:.40}...")
         if wanted.setdefault(written[table.member]["S"], written) is not written:
-            raise ValueError(f"{table.name} {day}: two items have the key {key}")
+            raise Unfit(f"{table.name} {day}: two items have the key {key}")
     return wanted
 
 

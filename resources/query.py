@@ -1,7 +1,7 @@
 """SQL over the lake: one read-only statement, on a folder and on S3 alike, by the engine that comes with deltalake."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import polars as pl
 import pyarrow as pa
@@ -57,8 +57,17 @@ def _check_columns(schema: pa.Schema) -> None:
     """Refuses what a frame cannot hold."""
     if twice := [name for name, count in Counter(schema.names).items() if count > 1]:
         raise Refused(f"Several columns are called {twice[0]}: give them names with AS.")
-    if intervals := [field.name for field in schema if pa.types.is_interval(field.type)]:
-        raise Refused(f"{intervals[0]} is an interval: cast it to VARCHAR.")
+    for field in schema:
+        for kind in _nested(field.type):
+            if pa.types.is_interval(kind) or pa.types.is_decimal256(kind):
+                raise Refused(f"{field.name} is or holds {kind}: cast it to VARCHAR.")
+
+
+def _nested(kind: pa.DataType) -> Iterator[pa.DataType]:
+    """The type, and those of the values within its values."""
+    yield kind
+    for number in range(kind.num_fields):
+        yield from _nested(kind.field(number).type)
 
 
 def _columns(table: Table) -> str:

@@ -27,6 +27,10 @@ TOPIC = re.compile(r"arn:[\w-]+:sns:([\w-]+):\d+:[\w-]+")
 """ARNs of the SNS topics that take messages as they come, not in an order (`….fifo`); the group is the region."""
 
 
+MOST_HOURS = 24 * 366 * 100
+"""The longest time that a setting may have: a century."""
+
+
 class Environment(StrEnum):
     """Where the product runs."""
 
@@ -89,7 +93,10 @@ class Settings(BaseSettings):
     )
     landing_kms_key: str = Field("", description="Key for aws:kms of landing; empty: the account's default key.")
     archive_after_hours: float = Field(
-        24, ge=0, description="Hours after which a landed object whose rows are in bronze moves to archive/."
+        24,
+        ge=0,
+        le=MOST_HOURS,
+        description="Hours after which a landed object whose rows are in bronze moves to archive/.",
     )
     port: int = Field(3000, ge=1, le=65535, description="Port of Dagster's UI under `make dev`.")
 

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from resources.lake import Lake
 from resources.landing import Landing
-from resources.settings import Misconfigured, Settings, dev_is_running, prepare_home, read_settings
+from resources.settings import MOST_HOURS, Misconfigured, Settings, dev_is_running, prepare_home, read_settings
 from resources.world import resources_for
 from shopware_assets import display, ledger, report
 from shopware_assets.contracts import CONTRACTS
@@ -89,8 +89,8 @@ def _say(line: str) -> None:
 @app.command()
 def simulate(
     feed: Annotated[str, typer.Option(help="inventory, pos, shop or grocery.")] = "shop",
-    days: Annotated[int, typer.Option(min=1, help="How many days of data.")] = 1,
-    rows: Annotated[int, typer.Option(min=1, help="New rows a day.")] = 1000,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="How many days of data.")] = 1,
+    rows: Annotated[int, typer.Option(min=1, max=10_000_000, help="New rows a day.")] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed makes the same files.")] = 1,
     start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day.")] = datetime(2025, 6, 1),
     dirty: Annotated[float, typer.Option(min=0, max=1, help="Share of rows that are broken.")] = 0.0,
@@ -142,7 +142,7 @@ def land(
     with _world() as (settings, resources):
         key = from_archive or prefix.strip("/")
         prefixes = sorted(contract.prefix for contract in CONTRACTS.values())
-        if not any(key == p or key.startswith(f"{p}/") for p in prefixes):
+        if not any(key == p or key.startswith(f"{p}/") for p in prefixes) or {".", ".."} & {*key.split("/")}:
             raise _fail(f"Nothing reads {key!r}: sources land under {', '.join(prefixes)}.", 2)
         if not from_archive and not files:
             raise _fail(f"No file is named to be put under {prefix}.", 2)
@@ -162,7 +162,9 @@ def land(
 
 @app.command()
 def archive(
-    hours: Annotated[float | None, typer.Option(min=0, help="SHOPWARE_ARCHIVE_AFTER_HOURS, if not given.")] = None,
+    hours: Annotated[
+        float | None, typer.Option(min=0, max=MOST_HOURS, help="SHOPWARE_ARCHIVE_AFTER_HOURS, if not given.")
+    ] = None,
 ) -> None:
     """Move landed objects whose rows are in bronze to archive/, if they landed at least so many hours ago."""
     from shopware_assets.archive import NotMoved
@@ -260,7 +262,7 @@ def rejects(
     table: Annotated[str, typer.Argument(help="silver/orders, for example.")],
     rule: Annotated[str, typer.Option(help="Only rows that broke this rule.")] = "",
     source: Annotated[str, typer.Option(help="Only rows of objects whose key contains this.")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many rows.")] = 20,
     form: FormatOption = Format.table,
 ) -> None:
     """Show rows that were set aside: the rules each broke, its text, its file and record.

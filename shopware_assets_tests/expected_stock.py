@@ -107,7 +107,7 @@ select product_id, days, date, coalesce(units_sold, 0) as units_sold, average_st
     if(turnover > 0, days / turnover, null) as days_of_inventory,
     coalesce(units_sold, 0) / nullif(opening + restocked, 0) as sell_through, in_stock / pairs as stock_availability,
     above / nullif(planned, 0) as availability_above_threshold,
-    if(hours > 0, restocks / days, null) as restock_frequency
+    if(pairs > 0, restocks / days, null) as restock_frequency
 from stored join opened using (product_id, days, date) full join sold using (product_id, days, date)
 order by product_id, days, date
 """

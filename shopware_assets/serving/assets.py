@@ -4,7 +4,7 @@ import dagster as dg
 import polars as pl
 
 from resources.lake import Lake
-from resources.lookups import Lookups, Published
+from resources.lookups import Lookups, NotServed, Published, Unfit
 from resources.world import LakeResource, RulesResource
 from shopware_assets import ledger
 from shopware_assets.ledger import LINEAGE
@@ -20,7 +20,8 @@ def serve(lake: Lake, lookups: Lookups, served: Served, days: list[str]) -> dict
     The version of gold that is read goes with the items: an older computation never overwrites a newer one.
 
     Raises:
-        NotServed: The store refused a day; it and the days after it are still stale and are served again.
+        NotServed: The store refused a day: it and the days after it are still stale and are served again. Or a day
+            has an item that no store takes: the others are served first.
     """
     gold = ANSWERS[served.answer].table
     facts = ledger.read_lineage(lake, gold, kinds=["feeds"]).filter(pl.col("window").is_in(days))
@@ -30,10 +31,14 @@ def serve(lake: Lake, lookups: Lookups, served: Served, days: list[str]) -> dict
     version = (str(handle.metadata().id), handle.version()) if handle else ("", 0)
     by_day = {str(day): part for (day,), part in rows.group_by(gold.partition_columns[0])}
     done: dict[str, Published] = {}
+    unfit: list[str] = []
     try:
         for day in days:
             items = served.items(by_day[day]) if day in by_day else []
-            done[day] = lookups.publish(served.lookup, day, items, version)
+            try:
+                done[day] = lookups.publish(served.lookup, day, items, version)
+            except Unfit as error:
+                unfit.append(str(error))
     finally:
         # A refused day is being served from newer gold: whoever does that records it.
         if served_days := [day for day, published in done.items() if not published.refused]:
@@ -45,6 +50,8 @@ def serve(lake: Lake, lookups: Lookups, served: Served, days: list[str]) -> dict
                 "fingerprint",
             )
             ledger.write(lake, LINEAGE, served.table, served_days, made_from)
+    if unfit:
+        raise NotServed("; ".join(unfit))
     return done
 
 

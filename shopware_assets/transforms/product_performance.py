@@ -98,7 +98,7 @@ def _product_performance_daily(inputs: Mapping[str, nw.LazyFrame], engine: Engin
             sell_through=rate("units_sold", "_to_sell"),
             stock_availability=rate("_in_stock", "_pairs"),
             availability_above_threshold=rate("_above", "_planned"),
-            restock_frequency=nw.when(observed).then(nw.col("_restocks").cast(_FLOAT) / nw.col("days").cast(_FLOAT)),
+            restock_frequency=nw.when(nw.col("_pairs") > 0).then(rate("_restocks", "days")),
             days=nw.col("days").cast(Type.INT.dtype),
         )
     )

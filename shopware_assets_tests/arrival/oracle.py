@@ -606,5 +606,5 @@ def _figures(stored: list[Row], units_sold: int, length: int) -> Row:
         "availability_above_threshold": _rate(
             sum(row["closing_stock"] > row["restock_threshold"] for row in planned), len(planned)
         ),
-        "restock_frequency": sum(row["restocks"] for row in stored) / length if observed else None,
+        "restock_frequency": sum(row["restocks"] for row in stored) / length if stored else None,
     }

@@ -229,6 +229,7 @@ def test_a_rebuilt_lake_starts_again_at_low_versions(lookups: Lookups, table: Lo
         ({"category": "Jeans", "order_date": DAY, "rate": 5e-324}, "5e-324"),
         ({"category": "Jeans", "order_date": DAY, "rate": Decimal("1." + "1" * 38)}, "cannot hold"),
         ({"category": "Socks", "order_date": DAY}, "two items"),
+        ({"category": "ü" * 1025, "order_date": DAY}, "category has at most 2,048 bytes, not 2,050: üü"),
     ],
 )
 def test_items_that_do_not_fit_are_not_sent(item: dict[str, Any], complaint: str) -> None:

@@ -136,7 +136,10 @@ REFUSED = "Only SELECT, SHOW, DESCRIBE and EXPLAIN are run here"
         ("SELECT cast(id AS INT) FROM silver.orders", "Cannot cast string"),
         ("SELECT (SELECT id FROM silver.orders)", "more than one row"),
         ("SELECT a.id, b.id FROM silver.orders a JOIN silver.orders b ON a.id = b.id", "Several columns are called id"),
-        ("SELECT interval '1 day' AS i", "i is an interval"),
+        ("SELECT interval '1 day' AS i", "^i is or holds month_day_nano_interval: cast it to VARCHAR"),
+        ("SELECT array[interval '1 day'] AS i", "^i is or holds month_day_nano_interval"),
+        ("SELECT struct(interval '1 day') AS i", "^i is or holds month_day_nano_interval"),
+        ("SELECT cast(1 AS decimal(50, 2)) AS i", r"^i is or holds decimal256\(50, 2\)"),
     ],
 )
 def test_whatever_else_is_refused_and_changes_nothing(folder: Lake, tmp_path: Path, sql: str, why: str) -> None:
