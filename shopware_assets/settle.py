@@ -118,9 +118,9 @@ def execute(job: dg.JobDefinition, instance: dg.DagsterInstance, request: Reques
 
 
 def _why(result: dg.ExecuteInProcessResult) -> str:
-    """The error under all others of the first step that failed, on one line."""
+    """The error of the first step that failed, as it is without what Dagster says of it, on one line."""
     for error in _errors(result):
-        while error.cause:
+        while error.cause and (error.cls_name or "").startswith("Dagster"):
             error = error.cause
         message, _, _ = error.message.partition("Traceback (most recent call last)")
         return " ".join(message.split())[:_REASON_LENGTH]

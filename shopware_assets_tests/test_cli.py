@@ -297,7 +297,7 @@ def test_the_process_itself_says_it_in_one_sentence_and_in_time(tmp_path: Path) 
         (["sql", "selec 1"], "not SQL"),
         (["sql", "select 'open"], "not SQL"),
         (["sql", ""], "One statement"),
-        (["sql", "select interval '1 day' as i"], "i is an interval"),
+        (["sql", "select interval '1 day' as i"], "i is or holds month_day_nano_interval"),
         (["sql", "select * from (select 1 as a) as x, (select 2 as a) as y"], "Several columns are called a"),
     ],
 )

@@ -34,7 +34,7 @@ def test_the_reply_to_every_commit_is_lost(seaweedfs: S3) -> None:
     with lossy(seaweedfs) as (story, proxy):
         story.finish()
         assert not story.differences(oracle.tables(story.drops))
-    assert len(proxy.lost) > 20
+    assert len(proxy.lost) >= 20
 
 
 @pytest.mark.long
