@@ -175,6 +175,20 @@ def broken_table_rules(lake: Lake, contract: Contract, windows: Sequence[str]) -
     return pl.concat(found).sort("rule", "window").collect()
 
 
+def table_rules_elsewhere(contract: Contract) -> list[tuple[Contract, TableRule]]:
+    """The rules over several rows of other tables that read days of this one, each with its table."""
+    others = [other for other in CONTRACTS.values() if other.name != contract.name]
+    return [(other, rule) for other in others for rule in other.table_rules if rule.reads.get(contract.name)]
+
+
+def days_shared(lake: Lake, contract: Contract, rule: TableRule, windows: Sequence[str]) -> set[str]:
+    """The days that rows in these windows share with those of the rule's table."""
+    table = silver(contract)
+    assert table.grain
+    rows = lake.scan(table, [table.grain.parse(window) for window in windows])
+    return set(rows.select(pl.col(str(rule.reads[contract.name])).cast(pl.String)).unique().collect().to_series())
+
+
 def books(lake: Lake, contract: Contract) -> pl.DataFrame:
     """Per window what bronze holds, what the ledger says became of it, and what silver has stored.
 

@@ -18,7 +18,7 @@ from resources.lake import Lake, polars_schema
 from resources.query import query
 from shopware_assets import checks, ledger
 from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.contract import Severity, TableRule
+from shopware_assets.contracts.contract import Contract, Severity, TableRule
 from shopware_assets.contracts.tables import Table, bronze, rejected, silver
 from shopware_assets.ledger import LEDGER
 
@@ -194,7 +194,7 @@ def test_rules_are_counted_by_window_wherever_they_were_broken(lake: Lake) -> No
 
 
 def test_rules_over_several_rows_name_orders_and_windows(lake: Lake) -> None:
-    """Order 1 has a product twice and is short of a line; 2 came back nobody knows when; 3 is right."""
+    """Order 1 has a product twice and is short of a line; 2 came back nobody knows when; 3 is right; 4 has no line."""
 
     def line(order: str, product: str, status: str = "shipped", on: datetime = DAY, **more: Any) -> dict[str, Any]:
         return {"order_id": order, "product_id": product, "status": status, "order_date": on.date(), **more}
@@ -205,23 +205,26 @@ def test_rules_over_several_rows_name_orders_and_windows(lake: Lake) -> None:
         *(line("3", "p", on=OTHER), line("3", "q", "returned", OTHER, refund_date=OTHER.date())),
     )
     put(lake, silver(ORDERS), DAY, {"order_id": "1", "num_of_item": 3}, {"order_id": "2", "num_of_item": 1})
-    put(lake, silver(ORDERS), OTHER, {"order_id": "3", "num_of_item": 2})
+    put(lake, silver(ORDERS), OTHER, {"order_id": "3", "num_of_item": 2}, {"order_id": "4", "num_of_item": 2})
 
-    def broken(*windows: str) -> set[tuple[str, str, int, tuple[str, ...]]]:
-        found = checks.broken_table_rules(lake, ITEMS, windows)
+    def broken(contract: Contract, *windows: str) -> set[tuple[str, str, int, tuple[str, ...]]]:
+        found = checks.broken_table_rules(lake, contract, windows)
         return {(rule, window, rows, tuple(sample)) for rule, window, rows, sample in found.iter_rows()}
 
-    second = {
-        ("order_line_repeats_product", "2025-06-02", 1, ("1",)),
-        ("order_has_all_its_items", "2025-06-02", 1, ("1",)),
-    }
-    assert broken("2025-06-02") == second, "lines of other windows count too"
-    assert broken("2025-06-01", "2025-06-02") == second | {
+    second = {("order_line_repeats_product", "2025-06-02", 1, ("1",))}
+    assert broken(ITEMS, "2025-06-02") == second, "lines of other windows count too"
+    assert broken(ITEMS, "2025-06-01", "2025-06-02") == second | {
         ("order_line_repeats_product", "2025-06-01", 1, ("1",)),
-        ("order_has_all_its_items", "2025-06-01", 1, ("1",)),
         ("returned_has_date", "2025-06-01", 1, ("2",)),
     }
-    assert broken() == set()
+    assert broken(ITEMS) == set()
+    second = {("order_has_all_its_items", "2025-06-02", 1, ("4",))}
+    assert broken(ORDERS, "2025-06-02") == second
+    first = {("order_has_all_its_items", "2025-06-01", 1, ("1",))}
+    assert broken(ORDERS, "2025-06-01", "2025-06-02") == first | second
+    put(lake, silver(ITEMS), OTHER, line("1", "p"), line("1", "q"), *(line("4", "p", on=OTHER),) * 2)
+    assert broken(ORDERS, "2025-06-01") == set(), "wherever its lines are"
+    assert broken(ORDERS, "2025-06-02") == {("order_has_all_its_items", "2025-06-02", 1, ("3",))}
 
 
 @pytest.mark.parametrize(
