@@ -5,7 +5,7 @@ rules look at several rows; `volume` compares a window with those before it.
 """
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +32,7 @@ BROKEN: dict[str, PolarsDataType] = {
 }
 
 BOOKS = "books_balance"
+SUMS = "sums_agree"
 VOLUME = "volume"
 COLUMNS_COMPLETE = "columns_complete"
 NO_UNDECLARED = "no_undeclared_columns"
@@ -273,9 +274,14 @@ def command_for(contract: Contract, rule: str, failing: Mapping[str, Mapping[str
     if rule in contract.rule_severities:
         return f"shopware rejects silver/{contract.name} --rule {rule}"
     entity = next(table_rule.entity for table_rule in contract.table_rules if table_rule.name == rule)
-    sample = list(dict.fromkeys(one for facts in failing.values() for one in facts["sample"]))[:_SAMPLE]
-    listed = ", ".join("'{}'".format(one.replace("'", "''")) for one in sample)
-    statement = f"select * from silver.{contract.name} where {entity} in ({listed})"
+    return rows_command(silver(contract), entity, (one for facts in failing.values() for one in facts["sample"]))
+
+
+def rows_command(table: Table, column: str, values: Iterable[str]) -> str:
+    """What a person runs to see the rows of a table that have one of these values, the first few of them."""
+    some = list(dict.fromkeys(values))[:_SAMPLE]
+    listed = ", ".join("'{}'".format(one.replace("'", "''")) for one in some)
+    statement = f"select * from {table.name.replace('/', '.')} where {column} in ({listed})"
     return f"shopware sql {shlex.quote(statement)}" if _UNSAFE & set(statement) else f'shopware sql "{statement}"'
 
 
@@ -306,7 +312,8 @@ def evaluate(
         windows: The windows of the range; empty for a table without windows.
         command: The command that shows the rows.
     """
-    level = dg.AssetCheckSeverity.ERROR if severity is Severity.REJECT and name == BOOKS else dg.AssetCheckSeverity.WARN
+    is_error = severity is Severity.REJECT and name in (BOOKS, SUMS)
+    level = dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN
     asset_key = dg.AssetKey(list(key))
     told = windows
     if len(windows) > _PER_WINDOW:
@@ -329,7 +336,7 @@ def evaluate(
                 )
             )
     metadata: dict[str, Any] = {}
-    if name not in (BOOKS, VOLUME) and not name.endswith(_READY):
+    if name not in (BOOKS, SUMS, VOLUME) and not name.endswith(_READY):
         metadata["rows_affected"] = sum(facts["rows"] for facts in failing.values())
     if windows:
         metadata |= {"windows_affected": len(failing), "windows_checked": len(windows)}
