@@ -57,8 +57,10 @@ def facts(
             f"given_up:{digest(run.assets)}:{run.missing}",
             "run_failed",
             run.assets[0],
-            f"{run}: three runs {'failed' if run.failed else 'have not settled it'}.",
-            "The runs' logs say why; `shopware settle` tries again, and prints it.",
+            f"{run}: {'its run' if run.only else 'three runs'} {'failed' if run.failed else 'have not settled it'}.",
+            "The run's log says why."
+            if run.only
+            else "The runs' logs say why; `shopware settle` tries again, and prints it.",
         )
         for run in given_up
     )

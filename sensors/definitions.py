@@ -107,13 +107,12 @@ def alerts_sensor(partitions: Partitions) -> dg.SensorDefinition:
     ) -> dg.SkipReason:
         tables = lake.open()
         # Of run history: newer failures can be news although no table has changed.
-        versions = digest(
-            [*((table.name, tables.version(table)) for table in WATCHED), *asked_before(context.instance)]
-        )
+        runs = asked_before(context.instance)
+        versions = digest([*((table.name, tables.version(table)) for table in WATCHED), *map(repr, runs)])
         if versions == context.cursor:
             return dg.SkipReason("Nothing has changed.")
         watch = Watch(tables, landing.open(), engine.open(), rules, partitions)
-        messages = watch.tell(notifications, asked_before(context.instance))
+        messages = watch.tell(notifications, runs)
         context.update_cursor(versions)
         return dg.SkipReason(f"{messages} messages sent.")
 

@@ -20,7 +20,11 @@ _HISTORY = 500
 
 # What a request is told by again is not for people: the UI hides tags of this namespace.
 _ASSETS, _MISSING = ".dagster/shopware_assets", ".dagster/shopware_missing"
+_ATTEMPT, _ONLY = "shopware/attempt", "only"
 _RANGE_START, _RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+ONLY_ATTEMPT = {_ATTEMPT: _ONLY}
+"""The tag of jobs whose runs are not asked for again: one that failed has failed for good."""
 
 
 def digest(facts: Iterable[object]) -> str:
@@ -77,7 +81,7 @@ class Request:
         tags = {
             _ASSETS: ",".join(self.assets),
             _MISSING: self.missing(self.windows),
-            "shopware/attempt": str(self.attempt),
+            _ATTEMPT: str(self.attempt),
             "shopware/about": self.about(self.windows),
         }
         return tags | ({_RANGE_START: first, _RANGE_END: last} if self.windows else {})
@@ -88,7 +92,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Asked:
-    """A run that was asked for before."""
+    """A run that was asked for before, or the `only` one of a job: what is missing is then told by its day."""
 
     assets: tuple[str, ...]
     span: tuple[str, str]
@@ -96,6 +100,7 @@ class Asked:
     attempt: int
     status: dg.DagsterRunStatus
     about: str = ""
+    only: bool = False
 
     @property
     def unfinished(self) -> bool:
@@ -110,24 +115,31 @@ class Asked:
 
 
 def asked_before(instance: dg.DagsterInstance, since: datetime | None = None) -> list[Asked]:
-    """The runs that requests have led to and that are not forgotten; and those under way that a person has launched."""
+    """The runs that requests have led to, and those of jobs, that are not forgotten; and all that are under way."""
     since = since or max(datetime.now(UTC) - _FORGET_AFTER, _LOADED_AT)
     records = instance.get_run_records(dg.RunsFilter(created_after=since), limit=_HISTORY)
     unfinished = instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED), limit=_HISTORY)
-    runs = {record.dagster_run.run_id: record.dagster_run for record in (*unfinished, *records)}
-    return [_asked(run) for run in runs.values() if _ASSETS in run.tags or run.status in UNFINISHED]
+    runs = {record.dagster_run.run_id: record for record in (*unfinished, *records)}
+    return [
+        _asked(record)
+        for record in runs.values()
+        if _ATTEMPT in record.dagster_run.tags or record.dagster_run.status in UNFINISHED
+    ]
 
 
-def _asked(run: dg.DagsterRun) -> Asked:
+def _asked(record: dg.RunRecord) -> Asked:
+    run = record.dagster_run
     window = run.tags.get("dagster/partition", "")
-    by_hand = ",".join(key.to_user_string() for key in run.asset_selection or ())
+    by_hand = ",".join(key.to_user_string() for key in run.asset_selection or ()) or run.job_name
+    attempt = run.tags.get(_ATTEMPT, "0")
     return Asked(
         tuple(run.tags.get(_ASSETS, by_hand).split(",")),
         (run.tags.get(_RANGE_START, window), run.tags.get(_RANGE_END, window)),
-        run.tags.get(_MISSING, ""),
-        int(run.tags.get("shopware/attempt", "0")),
+        run.tags.get(_MISSING, f"{record.create_timestamp:%Y-%m-%d}"),
+        ATTEMPTS if attempt == _ONLY else int(attempt),
         run.status,
         run.tags.get("shopware/about", run.job_name),
+        attempt == _ONLY,
     )
 
 

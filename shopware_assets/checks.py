@@ -5,7 +5,7 @@ rules look at several rows; `volume` compares a window with those before it.
 """
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +32,7 @@ BROKEN: dict[str, PolarsDataType] = {
 }
 
 BOOKS = "books_balance"
+SUMS = "sums_agree"
 VOLUME = "volume"
 COLUMNS_COMPLETE = "columns_complete"
 NO_UNDECLARED = "no_undeclared_columns"
@@ -107,7 +108,7 @@ def not_ready(lake: Lake, tables: Sequence[str], windows: Sequence[str]) -> dict
     """The windows that have rows of some of the tables, but not of all, and of which they have none."""
     delivered = {}
     for name in tables:
-        markers = ledger.markers(lake, CONTRACTS[name]).filter("current", pl.col("rows") > 0)
+        markers = ledger.markers(lake, CONTRACTS[name]).filter("current", pl.col("outcome") == "ingested")
         there = {window["window"] for window in markers["windows"].explode().drop_nulls()}
         delivered[name] = there if CONTRACTS[name].event_time else {*windows} if markers.height else set()
     begun = set().union(*(there for name, there in delivered.items() if CONTRACTS[name].event_time))
@@ -173,6 +174,20 @@ def broken_table_rules(lake: Lake, contract: Contract, windows: Sequence[str]) -
         counted = broken.group_by("window").agg(rows=pl.len().cast(pl.Int64), sample=sample)
         found.append(counted.select(rule=pl.lit(rule.name), window="window", rows="rows", sample="sample"))
     return pl.concat(found).sort("rule", "window").collect()
+
+
+def table_rules_elsewhere(contract: Contract) -> list[tuple[Contract, TableRule]]:
+    """The rules over several rows of other tables that read days of this one, each with its table."""
+    others = [other for other in CONTRACTS.values() if other.name != contract.name]
+    return [(other, rule) for other in others for rule in other.table_rules if rule.reads.get(contract.name)]
+
+
+def days_shared(lake: Lake, contract: Contract, rule: TableRule, windows: Sequence[str]) -> set[str]:
+    """The days that rows in these windows share with those of the rule's table."""
+    table = silver(contract)
+    assert table.grain
+    rows = lake.scan(table, [table.grain.parse(window) for window in windows])
+    return set(rows.select(pl.col(str(rule.reads[contract.name])).cast(pl.String)).unique().collect().to_series())
 
 
 def books(lake: Lake, contract: Contract) -> pl.DataFrame:
@@ -259,9 +274,14 @@ def command_for(contract: Contract, rule: str, failing: Mapping[str, Mapping[str
     if rule in contract.rule_severities:
         return f"shopware rejects silver/{contract.name} --rule {rule}"
     entity = next(table_rule.entity for table_rule in contract.table_rules if table_rule.name == rule)
-    sample = list(dict.fromkeys(one for facts in failing.values() for one in facts["sample"]))[:_SAMPLE]
-    listed = ", ".join("'{}'".format(one.replace("'", "''")) for one in sample)
-    statement = f"select * from silver.{contract.name} where {entity} in ({listed})"
+    return rows_command(silver(contract), entity, (one for facts in failing.values() for one in facts["sample"]))
+
+
+def rows_command(table: Table, column: str, values: Iterable[str]) -> str:
+    """What a person runs to see the rows of a table that have one of these values, the first few of them."""
+    some = list(dict.fromkeys(values))[:_SAMPLE]
+    listed = ", ".join("'{}'".format(one.replace("'", "''")) for one in some)
+    statement = f"select * from {table.name.replace('/', '.')} where {column} in ({listed})"
     return f"shopware sql {shlex.quote(statement)}" if _UNSAFE & set(statement) else f'shopware sql "{statement}"'
 
 
@@ -292,7 +312,8 @@ def evaluate(
         windows: The windows of the range; empty for a table without windows.
         command: The command that shows the rows.
     """
-    level = dg.AssetCheckSeverity.ERROR if severity is Severity.REJECT and name == BOOKS else dg.AssetCheckSeverity.WARN
+    is_error = severity is Severity.REJECT and name in (BOOKS, SUMS)
+    level = dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN
     asset_key = dg.AssetKey(list(key))
     told = windows
     if len(windows) > _PER_WINDOW:
@@ -315,7 +336,7 @@ def evaluate(
                 )
             )
     metadata: dict[str, Any] = {}
-    if name not in (BOOKS, VOLUME) and not name.endswith(_READY):
+    if name not in (BOOKS, SUMS, VOLUME) and not name.endswith(_READY):
         metadata["rows_affected"] = sum(facts["rows"] for facts in failing.values())
     if windows:
         metadata |= {"windows_affected": len(failing), "windows_checked": len(windows)}

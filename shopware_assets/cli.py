@@ -288,13 +288,13 @@ def show_ledger(
     form: FormatOption = Format.table,
 ) -> None:
     """Show what became of every row: read = accepted + rejected + superseded + pending, per object and per window."""
-    with _world() as (_, resources):
+    with _world() as (settings, resources):
         contracts = [c for c in CONTRACTS.values() if not feed or c.feed == feed]
         if not contracts:
             raise _fail(
                 f"There is no feed {feed!r}; there are {', '.join(sorted({c.feed for c in CONTRACTS.values()}))}.", 2
             )
-        lines = report.ledger_lines(_lake(resources), contracts, source)
+        lines = report.ledger_lines(_lake(resources), contracts, settings.reject_threshold, source)
         objects, windows = report.readable_ledger(lines)
         if source and objects.is_empty():
             raise _fail(f"No object that was read has {source!r} in its key.", 2)

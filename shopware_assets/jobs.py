@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from resources.world import EngineResource, LakeResource, LandingResource, RulesResource
-from sensors.requests import Request, admit, asked_before, digest
+from sensors.requests import ONLY_ATTEMPT, Request, admit, asked_before, digest
 from sensors.watch import Watch, feeds
 from shopware_assets.archive import NotMoved
 from shopware_assets.archive import archive as archive_objects
@@ -115,11 +115,14 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
         except NotMoved as error:
             raise NotDone(str(error)) from error
 
-    @dg.job(description="Merge small files and delete those that no version of the last days needs.")
+    @dg.job(description="Merge small files and delete those that no version of the last days needs.", tags=ONLY_ATTEMPT)
     def compact() -> None:
         compact_tables()
 
-    @dg.job(description="Move landed objects whose rows are in bronze to archive/, some time after they landed.")
+    @dg.job(
+        description="Move landed objects whose rows are in bronze to archive/, some time after they landed.",
+        tags=ONLY_ATTEMPT,
+    )
     def archive() -> None:
         archive_landed()
 
@@ -127,7 +130,7 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
     def ingest() -> None:
         ingest_landed()
 
-    @dg.job(description="Make any tables again over any range (config: tables, first, last).")
+    @dg.job(description="Make any tables again over any range (config: tables, first, last).", tags=ONLY_ATTEMPT)
     def rebuild() -> None:
         rebuild_range()
 

@@ -110,9 +110,10 @@ def markers(lake: Lake, contract: Contract, *, handle: DeltaTable | None = None)
     """What every ingested object version held.
 
     Returns:
-        `source` (an object, or a sheet of it), `version`, `landed_at`, `window` (of landing), `object`, `outcome`
-        (ingested, empty, workbook, unreadable, gone), `rows`, `reason`, `missing_columns`, `undeclared`, `windows`
-        (name and rows of each it has rows in) and `current`: whether no newer version of the object could be read.
+        `source` (an object, or a sheet of it), `version`, `landed_at`, `landing_window`, `object`, `outcome`
+        (ingested, empty, workbook, unreadable, gone, or known: one back from the archive, whose rows are under another
+        marker), `rows`, `reason`, `missing_columns`, `undeclared`, `windows` (name and rows of each it has rows in) and
+        `current`: whether no newer version of the object could be read.
     """
     found = (
         _marker_rows(lake, contract, handle)

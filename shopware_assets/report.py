@@ -102,16 +102,16 @@ def readable_rejects(rows: pl.DataFrame) -> pl.DataFrame:
     return named.select(c for c in named if not c.fill_null("").eq("").all())
 
 
-def ledger_lines(lake: Lake, contracts: Sequence[Contract], source: str = "") -> pl.DataFrame:
+def ledger_lines(lake: Lake, contracts: Sequence[Contract], threshold: float, source: str = "") -> pl.DataFrame:
     """The books: a line per source object (`object`, ...) and, unless for some sources only, per `window`.
 
     `balances`: read = accepted + rejected + superseded + pending, each counted by itself and found stored. Of an object
     `read` is what its marker says, and bronze must have as many rows of it; of a window it is what bronze has, and
-    `outcome` is judged, pending, or being made: then its books are still open.
+    `outcome` is judged, held (over the threshold), pending, or being made: then its books are still open.
     """
     objects = pl.concat([_objects(lake, contract) for contract in contracts])
     objects = objects.filter(pl.col("object").str.contains(source, literal=True))
-    windows = pl.concat([_windows(lake, contract) for contract in contracts])
+    windows = pl.concat([_windows(lake, contract, threshold) for contract in contracts])
     lines = pl.concat([objects, windows.clear() if source else windows], how="diagonal")
     lines = lines.sort("table", "object", "landed_at", "window", nulls_last=True)
     return lines.select("table", "object", "window", pl.exclude("table", "object", "window"))
@@ -174,11 +174,16 @@ def _objects(lake: Lake, contract: Contract) -> pl.DataFrame:
     )
 
 
-def _windows(lake: Lake, contract: Contract) -> pl.DataFrame:
+def _windows(lake: Lake, contract: Contract, threshold: float) -> pl.DataFrame:
+    held = ledger.held_windows(lake, threshold, pl.col("table_name") == silver(contract).name)["window"]
     outcome = (
         pl.when("being_made")
         .then(pl.lit(BEING_MADE))
-        .otherwise(pl.when(pl.col("pending") > 0).then(pl.lit("pending")).otherwise(pl.lit("judged")))
+        .when(pl.col("pending") > 0)
+        .then(pl.lit("pending"))
+        .when(pl.col("window").is_in(held.implode()))
+        .then(pl.lit("held"))
+        .otherwise(pl.lit("judged"))
     )
     return books(lake, contract).select(
         pl.lit(contract.name).alias("table"),

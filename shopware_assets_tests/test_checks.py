@@ -18,7 +18,7 @@ from resources.lake import Lake, polars_schema
 from resources.query import query
 from shopware_assets import checks, ledger
 from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.contract import Severity, TableRule
+from shopware_assets.contracts.contract import Contract, Severity, TableRule
 from shopware_assets.contracts.tables import Table, bronze, rejected, silver
 from shopware_assets.ledger import LEDGER
 
@@ -194,7 +194,7 @@ def test_rules_are_counted_by_window_wherever_they_were_broken(lake: Lake) -> No
 
 
 def test_rules_over_several_rows_name_orders_and_windows(lake: Lake) -> None:
-    """Order 1 has a product twice and is short of a line; 2 came back nobody knows when; 3 is right."""
+    """Order 1 has a product twice and is short of a line; 2 came back nobody knows when; 3 is right; 4 has no line."""
 
     def line(order: str, product: str, status: str = "shipped", on: datetime = DAY, **more: Any) -> dict[str, Any]:
         return {"order_id": order, "product_id": product, "status": status, "order_date": on.date(), **more}
@@ -205,23 +205,26 @@ def test_rules_over_several_rows_name_orders_and_windows(lake: Lake) -> None:
         *(line("3", "p", on=OTHER), line("3", "q", "returned", OTHER, refund_date=OTHER.date())),
     )
     put(lake, silver(ORDERS), DAY, {"order_id": "1", "num_of_item": 3}, {"order_id": "2", "num_of_item": 1})
-    put(lake, silver(ORDERS), OTHER, {"order_id": "3", "num_of_item": 2})
+    put(lake, silver(ORDERS), OTHER, {"order_id": "3", "num_of_item": 2}, {"order_id": "4", "num_of_item": 2})
 
-    def broken(*windows: str) -> set[tuple[str, str, int, tuple[str, ...]]]:
-        found = checks.broken_table_rules(lake, ITEMS, windows)
+    def broken(contract: Contract, *windows: str) -> set[tuple[str, str, int, tuple[str, ...]]]:
+        found = checks.broken_table_rules(lake, contract, windows)
         return {(rule, window, rows, tuple(sample)) for rule, window, rows, sample in found.iter_rows()}
 
-    second = {
-        ("order_line_repeats_product", "2025-06-02", 1, ("1",)),
-        ("order_has_all_its_items", "2025-06-02", 1, ("1",)),
-    }
-    assert broken("2025-06-02") == second, "lines of other windows count too"
-    assert broken("2025-06-01", "2025-06-02") == second | {
+    second = {("order_line_repeats_product", "2025-06-02", 1, ("1",))}
+    assert broken(ITEMS, "2025-06-02") == second, "lines of other windows count too"
+    assert broken(ITEMS, "2025-06-01", "2025-06-02") == second | {
         ("order_line_repeats_product", "2025-06-01", 1, ("1",)),
-        ("order_has_all_its_items", "2025-06-01", 1, ("1",)),
         ("returned_has_date", "2025-06-01", 1, ("2",)),
     }
-    assert broken() == set()
+    assert broken(ITEMS) == set()
+    second = {("order_has_all_its_items", "2025-06-02", 1, ("4",))}
+    assert broken(ORDERS, "2025-06-02") == second
+    first = {("order_has_all_its_items", "2025-06-01", 1, ("1",))}
+    assert broken(ORDERS, "2025-06-01", "2025-06-02") == first | second
+    put(lake, silver(ITEMS), OTHER, line("1", "p"), line("1", "q"), *(line("4", "p", on=OTHER),) * 2)
+    assert broken(ORDERS, "2025-06-01") == set(), "wherever its lines are"
+    assert broken(ORDERS, "2025-06-02") == {("order_has_all_its_items", "2025-06-02", 1, ("3",))}
 
 
 @pytest.mark.parametrize(
@@ -279,9 +282,9 @@ def test_a_rule_over_several_rows_of_any_table(lake: Lake) -> None:
 GROCERY = ("grocery_products", "grocery_orders", "grocery_order_items")
 
 
-def delivered(lake: Lake, table: str, *windows: str, version: str = "1") -> None:
+def delivered(lake: Lake, table: str, *windows: str, version: str = "1", outcome: str = "") -> None:
     """A version of an object has brought a row to each of these windows, says its marker."""
-    held = {"outcome": "ingested" if windows else "empty", "rows": len(windows)}
+    held = {"outcome": outcome or ("ingested" if windows else "empty"), "rows": len(windows)}
     told = json.dumps(held | {"windows": [{"window": window, "rows": 1} for window in windows]})
     marker = {"_source": "a", "_version": version, "_landed_at": DAY, "_line": 0, "_marker": told}
     frame = pl.DataFrame([marker], schema=polars_schema(bronze(CONTRACTS[table])))
@@ -305,6 +308,13 @@ def test_a_day_is_ready_when_all_its_tables_are_there(lake: Lake) -> None:
     delivered(lake, "grocery_orders", *days, version="2")
     delivered(lake, "grocery_order_items", *days, version="2")
     assert missing(lake, *days) == {}
+
+
+def test_what_cannot_be_read_is_not_delivered(lake: Lake) -> None:
+    delivered(lake, "grocery_order_items", "2025-06-01")
+    delivered(lake, "grocery_products", "all", outcome="unreadable")
+    delivered(lake, "grocery_orders", "2025-06-01", outcome="unreadable")
+    assert missing(lake, "2025-06-01") == {"2025-06-01": "grocery_products, grocery_orders"}
 
 
 def test_products_alone_begin_no_day_and_what_was_taken_back_is_missing(lake: Lake) -> None:

@@ -775,16 +775,24 @@ def test_a_held_window_is_let_through(shopware: Shopware) -> None:
     assert "silver/orders 2025-06-01 is held: 2 of 5 rows rejected." in held
     assert "`shopware allow silver/orders 2025-06-01` lets it through" in held
     assert "is held" in shopware("status").stdout
+    assert _outcome(shopware) == "held"
     assert not shopware.exists("gold/order_kpis_daily")
 
     assert "2025-06-01 is let through" in shopware("allow", "silver/orders", "2025-06-01").stdout
     assert "is held" not in shopware("settle").output
+    assert _outcome(shopware) == "judged"
     assert shopware.table("gold/order_kpis_daily")["total_orders"].to_list() == [3]
     shopware("allow", "silver/orders", "2025-06-01", code=2)
 
     shopware.drop(f"shop/orders/{FILE}", (BAD_ORDERS + "6,u,lost,2025-06-01,,,,\n").encode())
     assert "2025-06-01 is held: 3 of 6 rows rejected" in shopware("settle").output, "it has changed"
     assert shopware.table("gold/order_kpis_daily")["total_orders"].to_list() == [3], "the last values stay"
+
+
+def _outcome(shopware: Shopware) -> str:
+    """Of the only window, as the ledger has it."""
+    (outcome,) = (line["outcome"] for line in shopware.json("ledger", "--settled") if line["window"])
+    return outcome
 
 
 def test_the_table_of_the_readme_settles(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,7 +125,8 @@ def test_every_asset_says_what_it_is() -> None:
 
 
 TABLE_RULES = {
-    "order_items": {"order_line_repeats_product", "order_has_all_its_items", "returned_has_date"},
+    "orders": {"order_has_all_its_items"},
+    "order_items": {"order_line_repeats_product", "returned_has_date"},
     "grocery_products": {"department_id_names_one_department"},
 }
 READY = {"grocery_order_items": {"grocery_ready"}}

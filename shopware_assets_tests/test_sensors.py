@@ -744,6 +744,48 @@ def test_a_run_that_failed_for_good_is_told_and_one_that_may_be_tried_again_is_n
     assert told(world) == {}
 
 
+def test_a_run_that_fails_while_nothing_else_changes_is_told(world: World) -> None:
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
+    for _ in range(2):
+        world.end(world.tick("landing_shop").run_requests[0], dg.DagsterRunStatus.FAILURE)
+    world.end(world.tick("landing_shop").run_requests[0], dg.DagsterRunStatus.STARTED)
+    assert told(world) == {}, "the third is under way"
+    (run,) = world.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    world.instance.report_run_failed(run)
+    assert "run_failed" in told(world)
+
+
+def test_a_job_that_fails_every_hour_is_told_once_a_day(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Any:
+        raise RuntimeError("a broken disk")
+
+    def run(name: str, **config: Any) -> bool:
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        job = world.defs.resolve_job_def(name)
+        return job.execute_in_process(instance=world.instance, run_config=quiet | config, raise_on_error=False).success
+
+    assert run("archive") and told(world) == {}, "the control"
+    monkeypatch.setattr(landing_module.FolderLanding, "pages", refuse)
+    assert not run("archive")
+    assert told(world) == {
+        "run_failed": "archive: failed for good (1)\narchive: its run failed.\nThe run's log says why."
+    }
+    assert not run("archive") and told(world) == {}
+    world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
+    assert not run("ingest") and told(world) == {}, "what has landed is asked for again"
+    assert not run("rebuild", ops={"rebuild_range": {"config": {"tables": ["x"], "first": "", "last": ""}}})
+    monkeypatch.setattr(Lake, "compact", refuse)
+    assert not run("compact")
+    told(world)
+    assert [event.subject for event in sent] == ["compact: failed for good (1)", "rebuild: failed for good (1)"]
+    (*_, first) = world.instance.get_run_records(
+        dg.RunsFilter(job_name="archive", statuses=[dg.DagsterRunStatus.FAILURE])
+    )
+    tomorrow = first._replace(create_timestamp=first.create_timestamp + timedelta(days=1))
+    monkeypatch.setattr(world.instance, "get_run_records", lambda *_, **__: [tomorrow])
+    assert "archive: its run failed." in told(world)["run_failed"]
+
+
 @pytest.mark.long
 def test_a_settled_range_is_told_once(world: World) -> None:
     world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01", "shipped", "lost", *["pending"] * 8))

@@ -129,6 +129,8 @@ class Reference:
 class TableRule:
     """A rule over several rows, of one table or of more: a check of the table, which sets no flag on rows.
 
+    It is evaluated whenever a window of one of these tables is made.
+
     Attributes:
         entity: The column that says which rows belong together; every table that is read has it.
         reads: The tables, the rule's own among them, each with the column of the day that all rows of an entity share:

@@ -12,7 +12,7 @@ from shopware_assets.contracts.contract import (
     not_negative,
 )
 from shopware_assets.contracts.orders import LATEST_TIME, STATUSES, TIMES_IN_ORDER, step
-from shopware_assets.contracts.shop_rules import ORDER_RULES
+from shopware_assets.contracts.shop_rules import LINE_RULES
 from shopware_assets.contracts.windows import Grain
 
 ORDER_ITEMS = Contract(
@@ -81,6 +81,6 @@ ORDER_ITEMS = Contract(
             ),
         ),
     ),
-    table_rules=ORDER_RULES,
+    table_rules=LINE_RULES,
     owner="team:shop",
 )

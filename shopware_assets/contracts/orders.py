@@ -11,6 +11,7 @@ from shopware_assets.contracts.contract import (
     not_in_future,
     positive,
 )
+from shopware_assets.contracts.shop_rules import ORDER_RULES
 from shopware_assets.contracts.windows import Grain
 
 STATUSES = ("pending", "processing", "shipped", "delivered", "cancelled", "returned")
@@ -72,5 +73,6 @@ ORDERS = Contract(
     grain=Grain.DAY,
     newest_by=LATEST_TIME,
     row_rules=(TIMES_IN_ORDER,),
+    table_rules=ORDER_RULES,
     owner="team:shop",
 )

@@ -18,7 +18,7 @@ from shopware_assets.partitions import Partitions
 from shopware_assets.transforms import table_read
 from shopware_assets.transforms.answer import Answer
 
-KEY_UNIQUE, SUMS_AGREE = "key_unique", "sums_agree"
+KEY_UNIQUE = "key_unique"
 
 
 def gold_asset(answer: Answer, partitions: Partitions) -> dg.AssetsDefinition:
@@ -82,14 +82,11 @@ def gold_asset(answer: Answer, partitions: Partitions) -> dg.AssetsDefinition:
             metadata={"repeated": repeated.height},
         )
         if answer.sum_of:
-            other = disagreeing(tables, answer, days)
-            yield dg.AssetCheckResult(
-                asset_key=key,
-                check_name=SUMS_AGREE,
-                passed=not other,
-                severity=dg.AssetCheckSeverity.ERROR,
-                metadata={"days": ", ".join(other)},
-            )
+            not_held = sorted(counts["window"])
+            failing = disagreeing(tables, answer, not_held)
+            parts = table_read(answer.inputs[-1])
+            command = checks.rows_command(parts, parts.partition_columns[0], failing)
+            yield from checks.evaluate(context, key.path, checks.SUMS, Severity.REJECT, failing, not_held, command)
         if answer.complete_with:
             name = checks.ready_check(key.path, answer.complete_with).name
             failing = checks.not_ready(tables, answer.complete_with, days)
@@ -102,20 +99,32 @@ def gold_asset(answer: Answer, partitions: Partitions) -> dg.AssetsDefinition:
 def _checks(answer: Answer, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
     specs = [dg.AssetCheckSpec(KEY_UNIQUE, asset=key, description=f"{answer.grain.capitalize()}, and no more.")]
     if answer.sum_of:
-        of = table_read(answer.inputs[1]).name
-        description = f"Of each day, the sums of {', '.join(answer.sum_of)} are those of {of}, to the cent."
-        specs.append(dg.AssetCheckSpec(SUMS_AGREE, asset=key, description=description))
+        ours, theirs = ", ".join(answer.sum_of), ", ".join(answer.sum_of.values())
+        description = f"The sums of {ours} over a day are those of {theirs} in {table_read(answer.inputs[-1]).name}."
+        specs.append(dg.AssetCheckSpec(checks.SUMS, asset=key, description=description))
     if answer.complete_with:
         specs.append(checks.ready_check(key.path, answer.complete_with))
     return specs
 
 
-def disagreeing(lake: Lake, answer: Answer, days: Sequence[str]) -> list[str]:
-    """The days on which an answer has other sums than its parts."""
+def disagreeing(lake: Lake, answer: Answer, days: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The days on which an answer has other sums than its parts: each sum that differs, and what it should be."""
     sums = []
-    for table in (answer.table, table_read(answer.inputs[1])):
+    for table, columns in (
+        (answer.table, answer.sum_of.keys()),
+        (table_read(answer.inputs[-1]), answer.sum_of.values()),
+    ):
         assert table.grain
         rows = lake.scan(table, [table.grain.parse(day) for day in days])
-        sums.append(rows.group_by(day=named_window(table)).agg(pl.col(answer.sum_of).sum()).collect())
-    either_way = (sums, sums[::-1])
-    return sorted({day for a, b in either_way for day in a.join(b, on=a.columns, how="anti")["day"]})
+        totals = (pl.col(column).sum().alias(ours) for ours, column in zip(answer.sum_of, columns, strict=True))
+        sums.append(rows.group_by(window=named_window(table)).agg(totals).collect())
+    both = sums[0].join(sums[1], on="window", how="full", coalesce=True, suffix=" of parts").sort("window")
+    found = {
+        row["window"]: {
+            ours: f"{row[ours]}, not {row[f'{ours} of parts']}"
+            for ours in answer.sum_of
+            if row[ours] != row[f"{ours} of parts"]
+        }
+        for row in both.iter_rows(named=True)
+    }
+    return {day: facts for day, facts in found.items() if facts}

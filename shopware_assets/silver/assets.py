@@ -1,5 +1,6 @@
 """The silver assets: one factory, one line a table. A partition is the window in which rows happened."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -69,6 +70,8 @@ def silver_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
         names = sorted(context.partition_keys) if partitions_def else []
         windows: list[datetime | None] = [contract.grain.parse(name) for name in names] or [None]
         silver_table = Silver(tables, contract, engine.open(), rules.starts_at, days_read(contract.name))
+        elsewhere = checks.table_rules_elsewhere(contract)
+        before = [checks.days_shared(tables, contract, rule, names) for _, rule in elsewhere]
         counts = pl.concat(silver_table.materialize(windows))
         total = _totals(counts)
         per_window = {name: _totals(part) for (name,), part in counts.group_by("window")} if names else {}
@@ -84,21 +87,27 @@ def silver_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
         yield dg.MaterializeResult(asset_key=key, metadata={"dagster/row_count": sizes[accepted_table], **whole})
         yield dg.MaterializeResult(asset_key=rejected_key, metadata={"dagster/row_count": sizes[rejected_table]})
         yield from _check_results(context, tables, names)
+        for (other, rule), days in zip(elsewhere, before, strict=True):  # also where a day has lost its rows here
+            touched = sorted(days | checks.days_shared(tables, contract, rule, names))
+            broken = checks.broken_table_rules(tables.snapshot(), other, touched)
+            for result in _of_rules(context, other, {rule.name: rule.severity}, broken, touched) if touched else ():
+                context.log_event(
+                    dg.AssetCheckEvaluation(
+                        asset_key=dg.AssetKey(["silver", other.name]),
+                        check_name=rule.name,
+                        passed=result.passed,
+                        severity=result.severity,
+                        metadata=result.metadata,
+                    )
+                )
 
     def _check_results(context: dg.AssetExecutionContext, tables, names: list[str]):
         now = tables.snapshot()
         broken = pl.concat(
             [checks.broken_rules(now, contract, names or None), checks.broken_table_rules(now, contract, names)]
         )
-        by_rule = {str(rule): part for (rule,), part in broken.group_by("rule")}
         severities = contract.rule_severities | {rule.name: rule.severity for rule in contract.table_rules}
-        for rule, severity in severities.items():
-            failing = {
-                row["window"]: {"rows": row["rows"], "sample": row["sample"]}
-                for row in (by_rule[rule].iter_rows(named=True) if rule in by_rule else ())
-            }
-            command = checks.command_for(contract, rule, failing)
-            yield from checks.evaluate(context, key.path, rule, severity, failing, names, command)
+        yield from _of_rules(context, contract, severities, broken, names)
         # The books must be read with what others write meanwhile, all else as it is now.
         wrong = checks.unbalanced(tables, contract, names or [WHOLE])
         failing = {row["window"]: row for row in wrong.iter_rows(named=True)}
@@ -114,6 +123,23 @@ def silver_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
             yield from checks.evaluate(context, key.path, name, Severity.WARN, failing, names, command)
 
     return asset
+
+
+def _of_rules(
+    context: dg.AssetExecutionContext,
+    contract: Contract,
+    severities: Mapping[str, Severity],
+    broken: pl.DataFrame,
+    names: Sequence[str],
+) -> Iterator[dg.AssetCheckResult]:
+    by_rule = {str(rule): part for (rule,), part in broken.group_by("rule")}
+    for rule, severity in severities.items():
+        failing = {
+            row["window"]: {"rows": row["rows"], "sample": row["sample"]}
+            for row in (by_rule[rule].iter_rows(named=True) if rule in by_rule else ())
+        }
+        command = checks.command_for(contract, rule, failing)
+        yield from checks.evaluate(context, ["silver", contract.name], rule, severity, failing, names, command)
 
 
 def _totals(counts: pl.DataFrame) -> dict[str, int]:

@@ -58,7 +58,7 @@ class Answer:
             which it reads the same day, and no other day; then `compute` also gets `days`: `day` and `is_newest`, on
             which it may be another.
         complete_with: The tables that must have been delivered for a day before it counts as ready.
-        sum_of: The columns whose sum over a day must be that of the (gold) table that is its second input.
+        sum_of: Columns whose sum over a day must be that of a column of its last input, and which.
         may_be_empty: Whether it is nothing to worry about when it has no row.
     """
 
@@ -74,7 +74,7 @@ class Answer:
     every_day: bool = False
     may_be_empty: bool = False
     complete_with: tuple[str, ...] = ()
-    sum_of: tuple[str, ...] = ()
+    sum_of: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if unknown := {*self.key, self.day or self.key[0]} - {measure.name for measure in self.measures}:

@@ -26,7 +26,7 @@ _FIGURES = (
     Measure("transactions", Type.INT, "Distinct transaction_id.", "baskets"),
 )
 
-_MONEY = tuple(figure.name for figure in _FIGURES if figure.type is Type.MONEY)
+_MONEY = {figure.name: figure.name for figure in _FIGURES if figure.type is Type.MONEY}
 _LINES, _PARTS = Input("pos_sales", (_DAY,)), Input("gold/sales_daily", (_DAY,))
 
 
@@ -53,7 +53,14 @@ def _daily(*key: str) -> Callable[[Mapping[str, nw.LazyFrame], Engine], nw.LazyF
     return compute
 
 
-def _answer(name: str, description: str, grain: str, *key: str, sum_of: tuple[str, ...] = ()) -> Answer:
+def _answer(
+    name: str,
+    description: str,
+    grain: str,
+    *key: str,
+    inputs: tuple[Input, ...] = (_LINES, _PARTS),
+    sum_of: Mapping[str, str] = _MONEY,
+) -> Answer:
     return Answer(
         name=name,
         description=description,
@@ -61,7 +68,7 @@ def _answer(name: str, description: str, grain: str, *key: str, sum_of: tuple[st
         key=key,
         day=_DAY,
         measures=(*(_KEYS[column] for column in key), *_FIGURES),
-        inputs=(_LINES, _PARTS) if sum_of else (_LINES,),
+        inputs=inputs,
         compute=_daily(*key),
         owner="team:sales",
         sum_of=sum_of,
@@ -73,18 +80,18 @@ SALES_DAILY = _answer(
     "What each store sold of each product, day by day.",
     "one row per region, store, product and day with a line",
     *("region", "store_id", "product_id", _DAY),
+    inputs=(_LINES,),
+    sum_of={"net_sales": "net_revenue"},
 )
 SALES_BY_REGION_DAILY = _answer(
     "sales_by_region_daily",
     "What the stores of each region sold, day by day.",
     "one row per region and day with a line",
     *("region", _DAY),
-    sum_of=_MONEY,
 )
 SALES_BY_PRODUCT_DAILY = _answer(
     "sales_by_product_daily",
     "What the stores sold of each product, day by day.",
     "one row per product and day with a line",
     *("product_id", _DAY),
-    sum_of=_MONEY,
 )

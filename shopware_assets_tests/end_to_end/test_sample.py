@@ -111,7 +111,12 @@ def test_a_check_that_fails_says_how_to_see_the_rows(sample: Settled) -> None:
                     _, *command = shlex.split(str(result.metadata["see"].value))
                     found = {name: entry.value for name, entry in result.metadata.items()}
                     shown[result.check_name] = (found, sample.shopware(*command))
-    assert set(shown) == {"brand_present", "order_line_repeats_product", "volume"}
+        key = dg.AssetCheckKey(dg.AssetKey(["silver", "orders"]), "order_has_all_its_items")
+        records = instance.event_log_storage.get_asset_check_execution_history(key, limit=1000)
+    assert set(shown) == {"brand_present", "order_line_repeats_product", "volume", "order_has_all_its_items"}
+    assert records[0].status.value == "SUCCEEDED" and "FAILED" in {record.status.value for record in records}, (
+        "orders were there before their lines"
+    )
     found, printed = shown["brand_present"]
     assert (found["rows_affected"], printed.stderr) == (105, "20 of 105 rows.\n")
     found, printed = shown["order_line_repeats_product"]
