@@ -226,8 +226,8 @@ def moving(options: Options) -> str:
 
 _HEAD = """# Benchmarks
 
-`make bench` measures all of this again: contenders in turn, 5 runs each unless it says otherwise; a gold day is the median of
-9; what else has a target is one run.
+`make bench` measures all of this again: contenders in turn, 5 runs each unless it says otherwise; a gold day is the
+median of 9; what else has a target is one run.
 
 """
 SECTIONS: dict[str, Callable[[Options], str]] = {
