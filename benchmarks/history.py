@@ -35,31 +35,38 @@ GOLD = {
 """Answers that are made together, with the feeds that they are made from; stock goes on from the day before."""
 
 
-def gold_day(what: str, days: str, rows: str) -> dict[str, float]:
-    """One day of some answers, ten days before the end of so many days of history: seconds."""
-    feeds, names = GOLD[what]
+def gold_day(what: str, rows: str, *histories: str) -> dict[str, float]:
+    """One day of some answers, ten days before the end of so many days of history, in turn: seconds for each."""
     with tempfile.TemporaryDirectory() as home:
-        lake, landing = Lake(f"{home}/lake"), FolderLanding(f"{home}/landing")
-        for feed in feeds:
-            drops, _ = simulate(feed, start=START.date(), days=int(days), rows=int(rows), seed=1, late=0.01)
-            for drop in drops:
-                landing.put(drop.key, drop.body, drop.landed_at)
-        for contract in CONTRACTS.values():
-            if contract.feed in feeds:
-                to_silver(lake, contract, to_bronze(lake, landing, contract))
-        answers = [Gold(lake, ANSWERS[name], ENGINE, threshold=1) for name in names]
-        every = [f"{START + timedelta(days=number):%Y-%m-%d}" for number in range(int(days))]
-        for answer in answers:
-            _made(answer, every)
-        for table in lake_tables():
-            lake.compact(table, timedelta(days=7))  # as every night
-        seconds = []
-        for _ in range(9):
-            begun = time.perf_counter()
-            for answer in answers:
-                assert _made(answer, every[-10:-9]) > 0
-            seconds.append(time.perf_counter() - begun)
-        return {"seconds": statistics.median(seconds)}
+        made = {days: _with_history(what, int(days), int(rows), f"{home}/{days}") for days in histories}
+        seconds: dict[str, list[float]] = {days: [] for days in histories}
+        for _ in range(15):
+            for days, (answers, day) in made.items():
+                begun = time.perf_counter()
+                for answer in answers:
+                    assert _made(answer, [day]) > 0
+                seconds[days].append(time.perf_counter() - begun)
+        return {days: statistics.median(found) for days, found in seconds.items()}
+
+
+def _with_history(what: str, days: int, rows: int, home: str) -> tuple[list[Gold], str]:
+    """The answers of a lake that has so many days, and the day ten days before their end."""
+    feeds, names = GOLD[what]
+    lake, landing = Lake(f"{home}/lake"), FolderLanding(f"{home}/landing")
+    for feed in feeds:
+        drops, _ = simulate(feed, start=START.date(), days=days, rows=rows, seed=1, late=0.01)
+        for drop in drops:
+            landing.put(drop.key, drop.body, drop.landed_at)
+    for contract in CONTRACTS.values():
+        if contract.feed in feeds:
+            to_silver(lake, contract, to_bronze(lake, landing, contract))
+    answers = [Gold(lake, ANSWERS[name], ENGINE, threshold=1) for name in names]
+    every = [f"{START + timedelta(days=number):%Y-%m-%d}" for number in range(days)]
+    for answer in answers:
+        _made(answer, every)
+    for table in lake_tables():
+        lake.compact(table, timedelta(days=7))  # as every night
+    return answers, every[-10]
 
 
 def _made(answer: Gold, days: list[str]) -> int:
