@@ -77,6 +77,6 @@ class Engine(Protocol):
         ...
 
     def fingerprint(self, frame: nw.LazyFrame, by: Sequence[str]) -> nw.LazyFrame:
-        """One row per group of `by`: `rows` and `fingerprint` (text, `engine:rows:sum of hashes`), which is the same for
+        """One row per group of `by`: `rows` and `fingerprint` (text, `engine:rows:hash`), which is the same for
         the same rows in any order (on one engine: another one has other fingerprints)."""
         ...
