@@ -795,6 +795,7 @@ def _outcome(shopware: Shopware) -> str:
     return outcome
 
 
+@pytest.mark.long
 def test_the_table_of_the_readme_settles(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     (example,) = re.findall(r"^   ```python\n(.*?)^   ```", readme, re.MULTILINE | re.DOTALL)
@@ -823,6 +824,7 @@ def test_files_land_whole_and_under_their_names(shopware: Shopware, tmp_path: Pa
     assert (shopware.home / "landing/shop/orders/2025/odd näme +%41.csv").read_bytes() == file.read_bytes()
 
 
+@pytest.mark.long
 def test_what_is_in_bronze_moves_to_the_archive_and_comes_back(shopware_of_orders: Shopware) -> None:
     shopware, key = shopware_of_orders, f"shop/orders/{FILE}"
     body = (shopware.home / "landing" / key).read_bytes()

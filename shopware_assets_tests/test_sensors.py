@@ -488,6 +488,7 @@ def test_what_reads_gold_is_made_in_the_same_run(world: World) -> None:
     assert facts(request) == ([daily, *(f"gold/{name}" for name in of_stock)], ("2025-06-01", "2025-06-01"), 1)
     assert world.run(request)
     assert [world.lake.rows(ANSWERS[name].table) for name in ("inventory_daily", *of_stock)] == [1, 0, 1, 0]
+    assert "table_emptied" not in told(world), "sales are still to come"
     assert world.asked("healing") == []
 
 
@@ -689,6 +690,7 @@ def test_lines_that_wait_for_their_orders_are_no_emptied_table(world: World) -> 
     assert "silver/order_items" in told(world)["table_emptied"], "the control: one is rejected for good"
 
 
+@pytest.mark.long
 def test_a_rule_that_only_warns_is_told_of_when_many_break_it(world: World) -> None:
     late = "{n},u,shipped,2025-06-0{day}T10:00:00,1,2025-05-01T10:00:00,,\n"
     many = "".join(late.format(n=n, day=1) for n in range(3))

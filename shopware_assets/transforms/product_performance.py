@@ -152,4 +152,5 @@ PRODUCT_PERFORMANCE_DAILY = Answer(
     compute=_product_performance_daily,
     owner="team:supply-chain",
     every_day=True,
+    may_be_empty=True,  # while nothing of sales has come
 )

@@ -196,6 +196,7 @@ sys.exit(dev.main())
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("mutant", "code"), [("", 0), ("dev._interrupt_again = sys.__unraisablehook__", None)])
 def test_an_interrupt_that_meets_the_collection_of_garbage_is_not_lost(
     home: Path, mutant: str, code: int | None

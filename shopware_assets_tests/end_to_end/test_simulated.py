@@ -134,6 +134,7 @@ def as_lines(drop: Drop, folder: Path) -> tuple[str, datetime, Path]:
     return drop.key, drop.landed_at, file.with_suffix("")
 
 
+@pytest.mark.long
 def test_landed_at_once(shopware: Shopware, delivered: dict[str, tuple[list[Drop], Account]], tmp_path: Path) -> None:
     settle(shopware, drops(delivered))
     ended = outcomes(shopware)

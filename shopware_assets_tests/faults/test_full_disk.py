@@ -108,6 +108,7 @@ def test_rows_are_lost_where_markers_do_not_need_them(tmp_path: Path) -> None:
     Shopware(tmp_path)("ledger", "--settled", code=1)
 
 
+@pytest.mark.long
 def test_alerts_that_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shopware = Shopware(tmp_path)
     shopware.drop("inventory/a.jsonl", b"null")

@@ -23,6 +23,7 @@ def settle(home: Path) -> list[dict[str, int]]:
     return shopware.json("sql", "select inventory_id, stock_level from gold.inventory_current order by 1")
 
 
+@pytest.mark.long
 def test_a_home_of_any_name(tmp_path: Path) -> None:
     assert settle(tmp_path / NAME) == [{"inventory_id": 1, "stock_level": 3}]
 

@@ -119,6 +119,7 @@ def test_a_race_that_goes_unnoticed_shows(
     assert wrong(tmp_path, order)
 
 
+@pytest.mark.long
 def test_two_processes_settle_one_home(tmp_path: Path) -> None:
     home = Home(tmp_path, [*BEFORE, *AFTER])
     both = [processes.start("settle", env=home.settings, output=home.output) for _ in range(2)]

@@ -106,7 +106,9 @@ REPLACED: dict[str, tuple[Table, list[tuple[Sequence[datetime] | None, Sequence[
 
 
 @pytest.mark.parametrize(
-    ("lake", "story"), [("folder", "days"), ("folder", "hours"), ("s3", "hours")], indirect=["lake"]
+    ("lake", "story"),
+    [("folder", "days"), ("folder", "hours"), pytest.param("s3", "hours", marks=pytest.mark.long)],
+    indirect=["lake"],
 )
 def test_windows_become_exactly_the_frame_and_others_stay(lake: Lake, story: str) -> None:
     table, steps = REPLACED[story]

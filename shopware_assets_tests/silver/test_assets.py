@@ -49,6 +49,7 @@ def latest(instance: dg.DagsterInstance) -> tuple[bool, str] | None:
     return evaluation.passed, str(example.value) if example else ""
 
 
+@pytest.mark.long
 def test_orders_are_looked_at_again_when_their_lines_or_they_have_changed(shop: Any) -> None:
     def orders(items: int) -> str:
         return f"{ORDERS}a,u,shipped,2025-06-01T10:00:00,{items},,,\n"

@@ -4,6 +4,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 
+import pytest
+
 from shopware_assets_tests.simulator import reader
 from shopware_assets_tests.simulator.test_simulate import RULES
 from simulator import FEEDS
@@ -61,6 +63,7 @@ def test_lives_pass_in_minutes_and_faults_are_few() -> None:
         assert 0 < len(verdict.rejected) < 0.2 * verdict.read
 
 
+@pytest.mark.long
 def test_it_repeats_itself_and_never_a_key_but_for_a_new_version() -> None:
     drops = list(islice(live(["inventory", "shop"], 1, NOW), 600))
     assert drops == list(islice(live(["inventory", "shop"], 1, NOW), 600))
