@@ -12,7 +12,10 @@ from shopware_assets_tests.end_to_end.shopware import Shopware
 
 SAMPLE = Path(__file__).parents[3] / "shared" / "data" / "grocery"
 BOOKS = {"orders": SAMPLE / "orders_apr_2025.xlsx", "order_items": SAMPLE / "order_items_apr_2025.xlsx"}
-pytestmark = pytest.mark.skipif(not SAMPLE.is_dir(), reason=f"the real sample of the grocery is not there: {SAMPLE}")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not SAMPLE.is_dir(), reason=f"the real sample of the grocery is not there: {SAMPLE}"),
+]
 
 LINES = """
     with placed as (

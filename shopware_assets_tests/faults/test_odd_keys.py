@@ -73,6 +73,7 @@ def at(home: Path, moto: str, bucket: str) -> Shopware:
     return Shopware(home, {"SHOPWARE_LANDING": f"s3://{bucket}/in", "AWS_ENDPOINT_URL_S3": moto})
 
 
+@pytest.mark.long
 def test_in_a_folder(tmp_path: Path) -> None:
     shopware = Shopware(tmp_path)
     check(shopware, in_a_folder(shopware))

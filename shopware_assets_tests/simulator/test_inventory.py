@@ -5,10 +5,14 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
+import pytest
+
 from shopware_assets_tests.simulator import reader
 from simulator import Account, Drop, simulate
 from simulator.inventory import COLUMNS, kinds
 from simulator.world import WAREHOUSES, Shelves, movements
+
+pytestmark = pytest.mark.long
 
 START = date(2025, 6, 1)
 

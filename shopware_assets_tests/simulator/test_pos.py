@@ -13,6 +13,8 @@ import pytest
 from shopware_assets_tests.simulator import reader
 from simulator import Account, Drop, simulate
 
+pytestmark = pytest.mark.long
+
 START = date(2025, 6, 2)  # a Monday
 
 
@@ -128,7 +130,6 @@ def test_a_store_that_opens_in_the_middle_of_the_year_tells_nothing_before(feed:
     assert 6 not in {row.key[0] for row in accepted("stores")}, "it is not in the table either"
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("other", [False, True])
 def test_stock_falls_by_what_is_sold_and_rises_by_deliveries_alone(other: bool) -> None:
     """Between two snapshots of a pair: fallen by the units sold in between, unless a delivery has come."""

@@ -6,8 +6,12 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
+import pytest
+
 from shopware_assets_tests.simulator import reader
 from simulator import Account, Drop, simulate
+
+pytestmark = pytest.mark.long
 
 START = date(2025, 6, 1)
 AGES = {"pending": 0, "processing": 0, "shipped": 1, "cancelled": 1, "delivered": 2, "returned": 3}
