@@ -4,7 +4,7 @@ UV_VERSION := 0.13.8
 UV := $(or $(shell command -v uv),.bootstrap/bin/uv)
 RUN := $(UV) run --no-sync
 PYTEST := $(RUN) pytest -n 3 --dist loadgroup
-# Several processes share the cores. (The long tests run with the threads that users have.)
+# Several processes share the cores. (The long tests of faults run with the threads that users have.)
 ONE_THREAD := POLARS_MAX_THREADS=1 TOKIO_WORKER_THREADS=1
 
 # Python that is compiled is kept: every process of a test would do it again, for a second.
@@ -26,7 +26,8 @@ test: install ## the tests, without the long ones
 	$(ONE_THREAD) $(PYTEST) -m "not long"
 
 test-full: test ## all tests
-	$(PYTEST) -m long
+	$(ONE_THREAD) $(PYTEST) -m long --ignore shopware_assets_tests/faults
+	$(PYTEST) -m long shopware_assets_tests/faults
 
 lint: install ## style, types and which package may import which
 	$(RUN) ruff check
