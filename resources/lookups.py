@@ -294,8 +294,7 @@ def _is_overtaken(error: Exception) -> bool:
 
 @contextmanager
 def _explained(what: str) -> Iterator[None]:
-    """Any refusal of DynamoDB as one NotServed: what was not done, why, and what to do. It says all that the error has
-    said, and has no cause: where a run has failed, the error under all others is what people are told."""
+    """Any refusal of DynamoDB as one NotServed: what was not done, why, and what to do."""
     try:
         yield
     except ClientError as error:
@@ -308,7 +307,7 @@ def _explained(what: str) -> Iterator[None]:
         else:
             remedy = "It is refused until that is mended; AWS_ENDPOINT_URL_DYNAMODB may name something else."
         causes = "; ".join(f"{code} {message}".strip() for code, message in _reasons(error).items())
-        raise NotServed(f"{what}: {causes}. {remedy}") from None
+        raise NotServed(f"{what}: {causes}. {remedy}") from error
     except BotoCoreError as error:
         settings = "AWS_ENDPOINT_URL_DYNAMODB (or AWS_ENDPOINT_URL), AWS_DEFAULT_REGION and the AWS credentials"
-        raise NotServed(f"{what}: {error}. Check {settings}.") from None
+        raise NotServed(f"{what}: {error}. Check {settings}.") from error

@@ -231,7 +231,7 @@ class _Group:
             if batches.full:
                 yield from batches.flush()
         if seen.rows and seen.corrupt == seen.rows:  # a page that reports an error, for example: it replaces nothing
-            batches.objects[sheet].is_unreadable("None of its records can be read.")
+            batches.objects[sheet].mark_unreadable("None of its records can be read.")
 
 
 @dataclass
@@ -247,7 +247,7 @@ class _Object:
     flushed: bool = False
     windows: dict[str, int] = field(default_factory=dict)
 
-    def is_unreadable(self, why: str) -> None:
+    def mark_unreadable(self, why: str) -> None:
         self.outcome, self.why = "unreadable", why
 
 
@@ -284,7 +284,7 @@ class _Batches:
         """A workbook without a sheet that can be read replaces nothing either."""
         sheets = [about for landed, about in self.objects.items() if about.of == workbook and landed != workbook]
         if sheets and all(about.outcome == "unreadable" for about in sheets):
-            self.objects[workbook].is_unreadable("None of its sheets can be read.")
+            self.objects[workbook].mark_unreadable("None of its sheets can be read.")
 
     def add(self, landed: Landed, part: pl.DataFrame) -> None:
         about = self.objects[landed]
