@@ -4,7 +4,9 @@ Not here: what a record of them is (`csv_records`).
 """
 
 import io
+import sys
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -16,6 +18,7 @@ from resources.records import limits
 from resources.records.text import Unreadable
 
 _ZIP = b"PK\x03\x04"
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)  # encrypted: a RuntimeError
 _SHOWN = {"Div0": "#DIV/0!", "NA": "#N/A", "Name": "#NAME?", "Null": "#NULL!", "Num": "#NUM!", "Ref": "#REF!"}
 
 
@@ -74,16 +77,34 @@ def _whole(chunks: Iterable[bytes]) -> bytes:
 
 def _opened(data: bytes) -> fastexcel.ExcelReader:
     try:
-        unzipped = sum(entry.file_size for entry in zipfile.ZipFile(io.BytesIO(data)).infolist())
-        if unzipped > limits.UNZIPPED_BYTES:
-            raise Unreadable(f"It is a workbook of {unzipped >> 20} MB when unzipped, more than is read.")
-        book = fastexcel.read_excel(data)
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, fastexcel.FastExcelError) as error:
+        book = fastexcel.read_excel(_unzipped(data))
+    except (*_DAMAGE, fastexcel.FastExcelError) as error:
         why = _first_line(error)
         raise Unreadable(f"It is a damaged workbook or another kind of ZIP archive, not text: {why}.") from None
     if not book.sheet_names or len({*book.sheet_names}) < len(book.sheet_names):
         raise Unreadable("It is a workbook without sheets, or with two of one name.")
     return book
+
+
+def _unzipped(data: bytes) -> bytes:
+    """The archive without compression.
+
+    Its directory may lie about sizes, and the reader may find another one in it than `zipfile` does: so it is given
+    what was counted, not what was sent.
+    """
+    plain, left, most = io.BytesIO(), limits.UNZIPPED_BYTES, limits.UNZIPPED_BYTES >> 20
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(plain, "w") as copy:
+        for name, entry in {entry.filename: entry for entry in archive.infolist()}.items():
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                # Its parts can be huge: of other methods `zipfile` unzips all that it reads, at once.
+                raise zipfile.BadZipFile(f"{name} is compressed by another method than Deflate")
+            entry.file_size = sys.maxsize  # it is read until it really ends
+            with archive.open(entry) as packed, copy.open(name, "w") as part:
+                while chunk := packed.read(limits.STEP_BYTES):
+                    if (left := left - len(chunk)) < 0:
+                        raise Unreadable(f"It is a workbook of more than {most} MB when unzipped.")
+                    part.write(chunk)
+    return plain.getvalue()
 
 
 def _first_line(error: Exception) -> str:
