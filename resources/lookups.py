@@ -114,7 +114,7 @@ class Lookups(dg.ConfigurableResource):
         """Checks, in seconds, that something answers where a setting says that DynamoDB is.
 
         Raises:
-            Misconfigured: Nothing does.
+            Misconfigured: Nothing does, or it cannot be asked with these credentials.
         """
         setting = endpoint_setting("DYNAMODB")
         if not os.environ.get(setting):
@@ -125,6 +125,11 @@ class Lookups(dg.ConfigurableResource):
                 boto3.session.Session().client("dynamodb", config=quick).list_tables(Limit=1)
         except (ConnectionError, HTTPClientError) as error:
             raise Misconfigured(f"{setting} is {os.environ[setting]!r}, where no DynamoDB answers.") from error
+        except BotoCoreError as error:
+            why = str(error).rstrip(".")
+            raise Misconfigured(
+                f"{setting} is {os.environ[setting]!r}, where DynamoDB cannot be asked: {why} (see AWS_ACCESS_KEY_ID)."
+            ) from error
 
     def ensure(self, table: LookupTable) -> None:
         """Makes `table` and the control table where absent, and waits until they can be used. For local and test:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlparse
 
+from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -163,13 +164,30 @@ def _check_names() -> None:
 
 def _check_aws() -> None:
     """Checks the standard AWS variables, of which the libraries that read them would complain less clearly."""
-    for name in os.environ:
-        if name.startswith("AWS_ENDPOINT_URL") and not re.match(r"https?://[^/]", os.environ[name] or "http://-"):
-            raise Misconfigured(f"{name} is {os.environ[name]!r}, which does not begin with http:// or https://.")
+    for name, url in os.environ.items():
+        if name.startswith("AWS_ENDPOINT_URL") and url:
+            if not re.match(r"https?://[^/]", url):
+                raise Misconfigured(f"{name} is {url!r}, which does not begin with http:// or https://.")
+            if not _is_endpoint(url):
+                raise Misconfigured(f"{name} is {url!r}, which is no address like http://localhost:9000.")
     # boto3 reads the one, deltalake the other.
     for name, other in (("AWS_REGION", "AWS_DEFAULT_REGION"), ("AWS_DEFAULT_REGION", "AWS_REGION")):
-        if os.environ.get(name):
-            os.environ.setdefault(other, os.environ[name])
+        if region := os.environ.get(name):
+            if not re.fullmatch(r"[A-Za-z0-9-]+", region):
+                raise Misconfigured(f"{name} is {region!r}, which is no region like eu-central-1.")
+            os.environ.setdefault(other, region)
+
+
+def _is_endpoint(url: str) -> bool:
+    """Whether it is one to both boto3 and deltalake, which panics at others."""
+    try:
+        return (
+            re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w.~%+/-]*)?", url, re.ASCII) is not None
+            and urlparse(url).port != 0
+            and (is_valid_endpoint_url(url) or is_valid_ipv6_endpoint_url(url))
+        )
+    except ValueError:  # its port is none, or its IPv6 address
+        return False
 
 
 def endpoint_setting(service: str) -> str:

@@ -7,6 +7,7 @@ from functools import cache
 
 import boto3
 import dagster as dg
+from botocore.exceptions import BotoCoreError
 
 from resources.engine_polars import PolarsEngine
 from resources.lake import Lake
@@ -84,13 +85,16 @@ def resources_for(settings: Settings) -> dict[str, dg.ConfigurableResource]:
     a laptop would reach for the real cloud. In `aws` the tables are infrastructure.
 
     Raises:
-        Misconfigured: There is something to serve to, in no region.
+        Misconfigured: There is something to serve to, in no region, or with a profile that cannot be read.
     """
     stand_in = bool(os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or os.environ.get("AWS_ENDPOINT_URL"))
     in_cloud = settings.environment is Environment.AWS
     serves = in_cloud or stand_in
-    if serves and boto3.Session().region_name is None:
-        raise Misconfigured("AWS_DEFAULT_REGION is not set, and DynamoDB needs it.")
+    try:
+        if serves and boto3.Session().region_name is None:
+            raise Misconfigured("AWS_DEFAULT_REGION is not set, and DynamoDB needs it.")
+    except BotoCoreError as error:
+        raise Misconfigured(f"AWS cannot be used: {error} (see AWS_PROFILE and AWS_CONFIG_FILE).") from error
     return {
         "lake": LakeResource(url=settings.lake_url, encryption=settings.lake_encryption, kms_key=settings.lake_kms_key),
         "landing": LandingResource(

@@ -259,7 +259,7 @@ class S3Landing:
             "InvalidAccessKeyId": "which refuses the credentials (see AWS_ACCESS_KEY_ID)",
             "SignatureDoesNotMatch": "which refuses the credentials (see AWS_SECRET_ACCESS_KEY)",
             "AccessDenied": "which denies access to these credentials (see AWS_ACCESS_KEY_ID)",
-        }.get(code, f"which cannot be used: {error}")
+        }.get(code, f"which cannot be used: {str(error).rstrip('.')}")
         return Misconfigured(f"SHOPWARE_LANDING is {self.root!r}, {words}.")
 
 

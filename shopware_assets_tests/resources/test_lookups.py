@@ -20,6 +20,7 @@ from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 
 from resources import lookups as module
 from resources.lookups import CONTROL, Lookups, LookupTable, NotServed, Published
+from resources.settings import Misconfigured
 from sensors.requests import Request, digest
 from shopware_assets.settle import execute
 
@@ -536,3 +537,12 @@ def test_what_is_not_set_is_said_within_ten_seconds(monkeypatch: pytest.MonkeyPa
         with pytest.raises(NotServed, match=r"order_kpis.*Check AWS_ENDPOINT_URL_DYNAMODB .*AWS_DEFAULT_REGION"):
             use()
         assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("kept", ["", "AWS_ACCESS_KEY_ID"])
+def test_credentials_that_are_not_set_are_told_before_all(monkeypatch: pytest.MonkeyPatch, kept: str) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
+    for name in {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} - {kept}:
+        monkeypatch.delenv(name)
+    with pytest.raises(Misconfigured, match=r"^AWS_ENDPOINT_URL_DYNAMODB is .* \(see AWS_ACCESS_KEY_ID\)\.$"):
+        Lookups().check_endpoint()

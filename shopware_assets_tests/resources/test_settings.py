@@ -103,6 +103,37 @@ def test_either_name_of_the_region_will_do(given: str, other: str, monkeypatch: 
     assert os.environ[other] == "eu-north-1"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        *(
+            ("AWS_ENDPOINT_URL_S3", url, "is no address like http://localhost:9000")
+            for url in (
+                *("http://a b:1", "http://localhost:abc", "http://localhost:99999", "http://localhost:-1", "http://:1"),
+                *("http://[::1", "http://[::g]", "http://a_b:1", "http://ü:1", "http://a\\b:1", "http://localhost/a b"),
+            )
+        ),
+        ("AWS_ENDPOINT_URL_S3", "s3.local:9000", "does not begin with http:// or https://"),
+        ("AWS_REGION", "eu west", "is no region like eu-central-1"),
+        ("AWS_DEFAULT_REGION", "eu_west", "is no region like eu-central-1"),
+    ],
+)
+def test_a_wrong_variable_of_aws_is_named(name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At these, boto3 raises a `ValueError`, deltalake panics, or either finds nobody there."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(Misconfigured) as raised:
+        read_settings()
+    assert str(raised.value) == f"{name} is {value!r}, which {says}."
+
+
+@pytest.mark.parametrize(
+    "url", ["", "http://localhost", "https://s3.local:9000/", "http://127.0.0.1:9000/a/b%20c", "http://[::1]:9000"]
+)
+def test_an_endpoint_may_be_any_address(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+    assert read_settings() == Settings()
+
+
 def test_today_is_not_in_the_future(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOPWARE_START", str(datetime.now(UTC).date()))
     assert read_settings().starts_at <= datetime.now(UTC)
