@@ -241,13 +241,13 @@ class S3Landing:
             if archived is None or self.find(key):
                 return False
             self._copy(source, self._full(key), archived, archived["Metadata"], self._creator)
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, S3CopyFailedError) as error:
             if isinstance(error, ClientError) and _is_other_version(error) and self.find(key):
                 return False  # it has landed meanwhile
             raise self._unusable(error) from error
         return True
 
-    def _unusable(self, error: BotoCoreError | ClientError) -> Misconfigured:
+    def _unusable(self, error: BotoCoreError | ClientError | S3CopyFailedError) -> Misconfigured:
         code = _code(error) if isinstance(error, ClientError) else type(error).__name__
         words = {
             "NoSuchBucket": "a bucket that does not exist",
@@ -280,7 +280,9 @@ _OF_ALL_OBJECTS = ("NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch"
 
 
 def _is_other_version(error: ClientError) -> bool:
-    """Whether an object is not, or no longer, the version that was asked for."""
+    """Whether an object is not, or no longer, the version that was asked for, or is being changed."""
+    if _code(error) == "ConditionalRequestConflict":
+        return True
     return error.response["ResponseMetadata"]["HTTPStatusCode"] in (404, 412) and _code(error) not in _OF_ALL_OBJECTS
 
 

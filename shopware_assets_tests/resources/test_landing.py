@@ -12,6 +12,7 @@ import boto3
 import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
+from s3transfer.exceptions import S3CopyFailedError
 
 from deploy.stand_ins import S3
 from resources.landing import Gone, Landed, Landing, S3Landing, Unreachable, open_landing
@@ -248,6 +249,38 @@ def test_why_an_object_on_s3_is_not_read(code: str, status: int, raised: type[Ex
         stub.add_client_error("get_object", code, "why", status)
         with pytest.raises(raised):
             landing.fetch(ANY)
+
+
+THERE = {"ETag": '"etag"', "ContentLength": 5, "LastModified": ANY.landed_at, "Metadata": {}}
+
+
+@pytest.mark.parametrize(("code", "status"), [("PreconditionFailed", 412), ("ConditionalRequestConflict", 409)])
+def test_what_lands_while_an_object_comes_back_is_known_by_its_refusal(code: str, status: int) -> None:
+    landing = S3Landing("s3://bucket/in")
+    with Stubber(landing._s3) as stub, Stubber(landing._creator) as creator:
+        for has_landed in (True, False):
+            stub.add_response("head_object", THERE)
+            stub.add_client_error("head_object", "404", http_status_code=404)
+            creator.add_client_error("copy_object", code, "why", status)
+            if has_landed:
+                stub.add_response("head_object", THERE)
+                assert not landing.restore(ANY.key)
+        stub.add_client_error("head_object", "404", http_status_code=404)
+        with pytest.raises(Misconfigured, match=r"cannot be used: .*why"):
+            landing.restore(ANY.key)
+
+
+def test_an_archived_object_that_changes_while_it_comes_back_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def changed(*_: object, **__: object) -> None:
+        raise S3CopyFailedError("It did not match the expected ETag.")
+
+    landing = S3Landing("s3://bucket/in")
+    monkeypatch.setattr(landing._creator, "copy", changed)
+    with Stubber(landing._s3) as stub:
+        stub.add_response("head_object", {**THERE, "ContentLength": (5 << 30) + 1})
+        stub.add_client_error("head_object", "404", http_status_code=404)
+        with pytest.raises(Misconfigured, match=r"cannot be used: It did not match the expected ETag\.$"):
+            landing.restore(ANY.key)
 
 
 def test_an_object_whose_bytes_end_early_cannot_be_reached() -> None:
