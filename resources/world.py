@@ -16,7 +16,7 @@ from resources.lookups import Lookups
 from resources.notifications import Notifications
 from resources.settings import Environment, Misconfigured, Settings, storage_options
 
-_check_once = cache(Lake.check_store)  # what a store does, it does as long as the process lives
+check_store = cache(Lake.check_store)  # what a store does, it does as long as the process lives
 
 
 class LakeResource(dg.ConfigurableResource):
@@ -34,7 +34,7 @@ class LakeResource(dg.ConfigurableResource):
         """
         lake = self.for_reading()
         if self.url.startswith("s3://"):
-            _check_once(lake)
+            check_store(lake)
         return replace(lake, run_id=run_id)
 
     def for_reading(self) -> Lake:

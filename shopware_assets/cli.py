@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from resources.lake import Lake
 from resources.landing import Landing
 from resources.settings import MOST_HOURS, Misconfigured, Settings, dev_is_running, prepare_home, read_settings
-from resources.world import resources_for
+from resources.world import check_store, resources_for
 from shopware_assets import display, ledger, report
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.tables import silver
@@ -187,7 +187,7 @@ def settle() -> None:
     with _world() as (settings, resources):
         home = prepare_home(settings)
         lake, landing = resources["lake"].open(), _landing(settings, resources)
-        lake.check_store()
+        check_store(lake)
         landing.check_readable()
         if resources["rules"].serves:
             resources["lookups"].check_endpoint()
