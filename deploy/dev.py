@@ -37,7 +37,7 @@ from deploy.stand_ins import (
 )
 from deploy.tether import stop_with_parent
 from resources.lake import Lake
-from resources.settings import Misconfigured, prepare_home, read_settings, storage_options
+from resources.settings import Misconfigured, prepare_home, read_settings
 from shopware_assets.ledger import forget
 from shopware_assets.serving.tables import SERVED
 from shopware_assets.settle import bury_dead_runs
@@ -86,7 +86,7 @@ def main() -> int:
                 f"SHOPWARE_LAKE is {settings.lake!r}, which is not in the S3 started here: unset it, or name a folder"
             )
         dagster_home = prepare_home(settings)
-        lake = Lake(settings.lake_url, storage_options(settings.lake_url))
+        lake = Lake(settings.lake_url)
         begin = partial(_begin_afresh, lake, dagster_home)
         end = partial(_end_runs, dagster_home)
         run(settings.home.absolute(), parts(settings.port), {"DAGSTER_HOME": str(dagster_home)}, begin, end)

@@ -1,8 +1,8 @@
 """The lake: Delta tables in a folder or on S3, and the only code that writes to them.
 
-Every change is one Delta commit that names its write id, run, code version and windows. After an exception the log is
-asked whether the commit happened before anything is decided: a reply can be lost although the commit was made. Nothing
-here knows contracts' rules, Dagster or clocks.
+Every change of rows is one Delta commit that names its write id, run and code version, and the windows that it
+replaces. After an exception the log is asked whether the commit happened before anything is decided: a reply can be
+lost although the commit was made. Nothing here knows contracts' rules, Dagster or clocks.
 """
 
 import functools

@@ -308,7 +308,10 @@ def _explained(what: str) -> Iterator[None]:
         elif _is_passing(error):
             remedy = f"Gave up after {RETRIES} retries: wait, or give the table more throughput."
         elif "ResourceNotFoundException" in _reasons(error):
-            remedy = f"The tables must be there, {CONTROL.name} too: Lookups.ensure makes them in local and test."
+            remedy = (
+                f"The tables must be there, {CONTROL.name} too: unless SHOPWARE_ENVIRONMENT is local or test, whoever "
+                "owns the account makes them."
+            )
         else:
             remedy = "It is refused until that is mended; AWS_ENDPOINT_URL_DYNAMODB may name something else."
         causes = "; ".join(f"{code} {message}".strip() for code, message in _reasons(error).items())

@@ -1,7 +1,8 @@
 """Dagster's storage on one machine: SQLite that does not wait for the disk at every event, nor starts anew for it.
 
-A run records hundreds of events, each a transaction. Nothing that must survive a power cut is in this database: the
-lake is the truth, and a lost event is a line less in the UI. Killed processes lose nothing either way.
+A run records hundreds of events, each a transaction. Nothing that must not be lost is in this database: the lake is the
+truth, and a lost event is a line less in the UI. Killed processes lose nothing either way. A power cut may take the
+newest commits of a lake in a folder too: deltalake does not wait for the disk either. On S3 what is committed stays.
 
 Dagster's own classes make an SQLAlchemy engine for every transaction, and so compile every statement again: a third of
 the time that `shopware settle` took on few rows. They also look at their tables again for every event.
