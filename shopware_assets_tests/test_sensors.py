@@ -470,6 +470,7 @@ def test_it_looks_again_when_the_rules_have_changed(held: World, monkeypatch: py
     assert held.asked("healing") == [(["silver/orders", "silver/orders_rejected"], ("2025-06-01", "2025-06-01"), 1)]
 
 
+@pytest.mark.long
 def test_it_looks_again_when_a_definition_has_changed(good: World, monkeypatch: pytest.MonkeyPatch) -> None:
     good.settle()
     assert good.tick("healing").skip_message == "Nothing has changed."
@@ -478,6 +479,7 @@ def test_it_looks_again_when_a_definition_has_changed(good: World, monkeypatch: 
     assert good.asked("healing") == [(["gold/order_kpis_daily"], ("2025-06-01", "2025-06-01"), 1)]
 
 
+@pytest.mark.long
 def test_what_reads_gold_is_made_in_the_same_run(world: World) -> None:
     record = '{"inventory_id": 1, "product_id": 1, "warehouse_id": 2, "stock_level": 3, "last_updated": 1748736939}'
     world.drop("inventory/2025-06-01-00.jsonl", record.encode())
@@ -645,6 +647,7 @@ def test_what_is_given_up_stays_so_when_something_else_comes(never_computed: Wor
     assert "run_failed" not in told(world)
 
 
+@pytest.mark.long
 def test_what_fails_again_with_every_file_is_told_once_a_day(never_computed: World) -> None:
     """Each file gives the day something else to do, so that nothing is ever tried three times."""
     world, messages = never_computed, []

@@ -38,8 +38,6 @@ BROKEN = {
 }
 """New versions of objects, over the threshold."""
 BROKEN = {name: dataclasses.replace(broken, version="b") for name, broken in BROKEN.items()}
-WAYS = {name: [pytest.mark.long] if name != "half the orders" else [] for name in BROKEN}
-"""Their marks: one way is enough for every day."""
 
 
 def told(folder: Path, *drops: Drop) -> Story:
@@ -80,7 +78,8 @@ def held(story: Story) -> int:
     return ledger.held_windows(story.lake, THRESHOLD).height
 
 
-@pytest.mark.parametrize("broken", [pytest.param(name, marks=marks) for name, marks in WAYS.items()])
+@pytest.mark.long
+@pytest.mark.parametrize("broken", BROKEN)
 def test_gold_keeps_its_values_until_bronze_is_mended_or_the_window_allowed(broken: str, story: Story) -> None:
     before = gold(story)
     comes(story, BROKEN[broken])
