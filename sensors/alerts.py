@@ -70,8 +70,9 @@ def facts(
         judged = counts.filter(pl.col("table_name") == name)
         if ledger.never_landed(now, contract, judged):
             continue
-        yield from _held(now, contract, held.filter(pl.col("table_name") == name))
-        yield from _rule_shares(now, contract, judged, rule_share)
+        of_this = held.filter(pl.col("table_name") == name)
+        yield from _held(now, contract, of_this)
+        yield from _rule_shares(now, contract, judged.join(of_this, on="window", how="anti"), rule_share)
         yield from _books(lake, contract, judged)  # must see what others write meanwhile
         yield from _columns(now, contract)
         yield from _emptied(judged, name)
@@ -96,7 +97,7 @@ def _held(lake: Lake, contract: Contract, held: pl.DataFrame) -> Iterator[Fact]:
 
 
 def _rule_shares(lake: Lake, contract: Contract, judged: pl.DataFrame, share: float) -> Iterator[Fact]:
-    """Rules that many rows of a window break, waiting ones aside.
+    """Rules that many rows of a window break, waiting ones aside; once for each, however many rows more there come.
 
     The ledger says where many are rejected; what is only warned of stands in the rows.
     """
@@ -111,7 +112,7 @@ def _rule_shares(lake: Lake, contract: Contract, judged: pl.DataFrame, share: fl
     name = silver(contract).name
     for rule, window, rows, read in over.select("rule", "window", "rows", "read").iter_rows():
         yield Fact(
-            f"rule:{name}:{window}:{rule}:{rows}",
+            f"rule:{name}:{window}:{rule}",
             "rule_share",
             name,
             f"{window}: {rows} of {read} rows break {rule}.",
@@ -132,7 +133,7 @@ def _books(lake: Lake, contract: Contract, judged: pl.DataFrame) -> Iterator[Fac
 
 
 def _columns(lake: Lake, contract: Contract) -> Iterator[Fact]:
-    lacking = ledger.markers(lake, contract).filter(pl.col("missing_columns").list.len() > 0)
+    lacking = ledger.markers(lake, contract).filter("current", pl.col("missing_columns").list.len() > 0)
     for source, version, missing in lacking.select("source", "version", "missing_columns").iter_rows():
         yield Fact(
             f"columns:{source}:{version}",

@@ -101,6 +101,7 @@ class Asked:
     status: dg.DagsterRunStatus
     about: str = ""
     only: bool = False
+    day: str = ""
 
     @property
     def unfinished(self) -> bool:
@@ -127,19 +128,39 @@ def asked_before(instance: dg.DagsterInstance, since: datetime | None = None) ->
     ]
 
 
+def failing(runs: Sequence[Asked]) -> list[Asked]:
+    """Of the same assets and range, the last run, where the last three have all failed although something else was to
+    be done each time, as where files keep coming: nothing is given up, but what is missing is told by the day.
+
+    Args:
+        runs: The newest first.
+    """
+    ended: dict[tuple[object, ...], list[Asked]] = {}
+    for run in runs:
+        if not run.unfinished and not run.only:
+            ended.setdefault((run.assets, run.span), []).append(run)
+    last = [of[:ATTEMPTS] for of in ended.values()]
+    return [
+        replace(of[0], missing=f"{of[0].span}:{of[0].day}")
+        for of in last
+        if len(of) == ATTEMPTS and all(run.failed and run.attempt < ATTEMPTS for run in of)
+    ]
+
+
 def _asked(record: dg.RunRecord) -> Asked:
-    run = record.dagster_run
+    run, day = record.dagster_run, f"{record.create_timestamp:%Y-%m-%d}"
     window = run.tags.get("dagster/partition", "")
     by_hand = ",".join(key.to_user_string() for key in run.asset_selection or ()) or run.job_name
     attempt = run.tags.get(_ATTEMPT, "0")
     return Asked(
         tuple(run.tags.get(_ASSETS, by_hand).split(",")),
         (run.tags.get(_RANGE_START, window), run.tags.get(_RANGE_END, window)),
-        run.tags.get(_MISSING, f"{record.create_timestamp:%Y-%m-%d}"),
+        run.tags.get(_MISSING, day),
         ATTEMPTS if attempt == _ONLY else int(attempt),
         run.status,
         run.tags.get("shopware/about", run.job_name),
         attempt == _ONLY,
+        day,
     )
 
 

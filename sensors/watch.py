@@ -8,7 +8,7 @@ from resources.landing import Landing
 from resources.notifications import Notifications
 from resources.world import RulesResource
 from sensors import alerts, healing, landing
-from sensors.requests import ATTEMPTS, Asked, Request, admit
+from sensors.requests import ATTEMPTS, Asked, Request, admit, failing
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract
 from shopware_assets.partitions import Partitions
@@ -57,7 +57,10 @@ class Watch:
             self.lake,
             threshold=self.rules.reject_threshold,
             rule_share=self.rules.rule_alert_share,
-            given_up=[r for r in runs if (r.failed and r.attempt >= ATTEMPTS) or (r.assets, r.missing) in in_vain],
+            given_up=[
+                *(r for r in runs if (r.failed and r.attempt >= ATTEMPTS) or (r.assets, r.missing) in in_vain),
+                *failing(runs),
+            ],
             unsettled=unsettled,
         )
         messages = alerts.tell(self.lake, notifications, found)

@@ -6,8 +6,8 @@ silver under gold, gold under serving. A child that came before its parent, a la
 commits all look the same here.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import narwhals as nw
 import polars as pl
@@ -17,7 +17,7 @@ from shopware_assets import ledger
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract, Reference, Severity
 from shopware_assets.contracts.tables import Table, bronze, rejected, silver
-from shopware_assets.gold.materialize import made_from_name, needed, reading, spanned
+from shopware_assets.gold.materialize import held_unmade, made_from_name, needed, over, reading, spanned
 from shopware_assets.ledger import LEDGER, LINEAGE, WHOLE, named_window
 from shopware_assets.serving.tables import SERVED
 from shopware_assets.transforms import ANSWERS, days_read, table_read
@@ -46,12 +46,14 @@ class Stale:
         windows: Those that can be now.
         waiting: Those that wait for what they read to be made again.
         blocked: Those that wait until somebody allows a held window.
+        made_of: What each of `windows` is to be made from, as text that changes when that does.
     """
 
     table: Table
     windows: frozenset[str]
     waiting: frozenset[str] = frozenset()
     blocked: frozenset[str] = frozenset()
+    made_of: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -79,25 +81,31 @@ class Survey:
             )
             for reference in contract.references:
                 windows |= self._parents(contract, reference, judged)
-            yield Stale(table, frozenset(windows))
+            # A run that fails halfway has changed tables: what they all follow from says if the next would do better.
+            of = [contract, *(CONTRACTS[reference.parent] for reference in contract.references)]
+            made_of = ",".join(f"{bronze(one).name}:{self.lake.version(bronze(one))}" for one in of)
+            yield Stale(table, frozenset(windows), made_of=dict.fromkeys(windows, made_of))
 
     def gold(self, silver_stale: Sequence[Stale]) -> Iterator[Stale]:
         """Every gold table. Days that read a stale window wait for it; those that read a held one are blocked."""
         lineage = ledger.read_lineage(self.lake, kinds=["feeds", "made_from"])
         feeds, made_from = (lineage.filter(pl.col("kind") == kind) for kind in ("feeds", "made_from"))
         pending = pl.DataFrame(
-            [(s.table.name, window) for s in silver_stale for window in s.windows],
+            [(s.table.name, window) for s in silver_stale for window in s.windows | self._replaced(s)],
             schema={"table_name": pl.String, "window": pl.String},
             orient="row",
         )
         held = self.held()
+        never_made: dict[str, set[str]] = {}
         for answer in ANSWERS.values():
             concerned = [answer.table.name, *(table_read(read).name for read in answer.inputs)]
             if lineage.filter(pl.col("table_name").is_in(concerned)).is_empty() and not self.lake.open(answer.table):
                 yield Stale(answer.table, frozenset())  # nothing of what it reads was ever made
                 continue
-            found = _stale_answer(answer, feeds, made_from, pending, held, self._lost(answer, feeds))
+            recorded = made_from.filter(pl.col("table_name") == answer.table.name)
+            found = _stale_answer(answer, feeds, recorded, pending, held, never_made, self._lost(answer, feeds))
             yield found
+            never_made[answer.table.name] = held_unmade(answer, held, recorded)
             unmade = sorted(found.windows | found.waiting)
             others_wait_for = pl.DataFrame({"window": unmade}, schema={"window": pl.String})
             pending = pl.concat(
@@ -113,7 +121,9 @@ class Survey:
             expected = lineage.filter((pl.col("kind") == "feeds") & (pl.col("table_name") == gold.name))
             recorded = lineage.filter((pl.col("kind") == "made_from") & (pl.col("table_name") == served.table.name))
             windows = stale(expected.select("window", "fingerprint"), recorded.select("window", "fingerprint"))
-            yield Stale(served.table, frozenset(windows - waiting.get(gold.name, frozenset())))
+            given = dict(expected.select("window", "fingerprint").iter_rows())
+            made_of = {window: given.get(window, "") for window in windows}
+            yield Stale(served.table, frozenset(windows - waiting.get(gold.name, frozenset())), made_of=made_of)
 
     def held(self) -> pl.DataFrame:
         """Windows over the reject threshold that nobody let through (see `ledger.held`)."""
@@ -126,6 +136,19 @@ class Survey:
         )
         counted = self.lake.counts(answer.table).group_by(window=named_window(answer.table)).agg(pl.col("rows").sum())
         return stale(made.filter(pl.col("rows") > 0), counted.filter(pl.col("rows") > 0))
+
+    def _replaced(self, silver_stale: Stale) -> set[str]:
+        """Windows that an object had rows in which has others now, of which some are still to be judged.
+
+        Only then can it be said whether it took them away rightly (see `ledger.held`).
+        """
+        if not silver_stale.windows or silver_stale.table.grain is None:
+            return set()
+        contract = next(c for c in CONTRACTS.values() if silver(c).name == silver_stale.table.name)
+        objects = ledger.markers(self.lake, contract).explode("windows").drop_nulls("windows")
+        objects = objects.select("object", "current", window=pl.col("windows").struct.field("window"))
+        unjudged = objects.filter("current", pl.col("window").is_in(list(silver_stale.windows)))
+        return set(objects.filter(~pl.col("current")).join(unjudged, on="object", how="semi")["window"])
 
     # --- what silver should have been made from, and was --------------------------------------------------------------
 
@@ -224,9 +247,10 @@ def _disagreeing(lineage: pl.DataFrame) -> set[str]:
 def _stale_answer(
     answer: Answer,
     feeds: pl.DataFrame,
-    made_from: pl.DataFrame,
+    recorded: pl.DataFrame,
     pending: pl.DataFrame,
     held: pl.DataFrame,
+    never_made: Mapping[str, set[str]],
     lost: set[str],
 ) -> Stale:
     def days_fed(table: str, column: str) -> tuple[str, str]:
@@ -236,10 +260,14 @@ def _stale_answer(
     need = needed(answer, feeds, spanned(answer, days_fed))
     facts = ["window", "name", "at", "fingerprint"]
     expected = need.with_columns(made_from_name())
-    recorded = made_from.filter(pl.col("table_name") == answer.table.name)
     windows = stale(expected.select(facts), recorded.select(facts)) | lost
     waits, blocked = (reading(answer, windows, need, recorded, those) for those in (pending, held))
-    return Stale(answer.table, frozenset(windows - waits - blocked), frozenset(waits - blocked), frozenset(blocked))
+    blocked |= windows & over(answer, never_made)
+    text = pl.concat_str("name", "at", "fingerprint", separator=" ", ignore_nulls=True).sort().str.join(",")
+    named = expected.filter(pl.col("window").is_in(windows)) if windows else expected.clear()
+    made_of = dict(named.group_by("window").agg(text).iter_rows())
+    can = frozenset(windows - waits - blocked)
+    return Stale(answer.table, can, frozenset(waits - blocked), frozenset(blocked), made_of)
 
 
 def definitions() -> list[str]:
@@ -248,14 +276,11 @@ def definitions() -> list[str]:
     return judged_by + [answer.fingerprint for answer in ANSWERS.values()]
 
 
-INPUTS: tuple[Table, ...] = (ledger.ALLOWED, *map(bronze, CONTRACTS.values()))
-"""The tables from which all others follow."""
-
 WATCHED: tuple[Table, ...] = (
     LEDGER,
     LINEAGE,
-    *INPUTS,
-    *(table(contract) for contract in CONTRACTS.values() for table in (silver, rejected)),
+    ledger.ALLOWED,
+    *(table(contract) for contract in CONTRACTS.values() for table in (bronze, silver, rejected)),
     *(answer.table for answer in ANSWERS.values()),
 )
 """The tables whose versions, all unchanged, mean that nothing can have become stale."""

@@ -610,6 +610,7 @@ def _explode(*_: object, **__: object) -> None:
     raise RuntimeError("a broken disk")
 
 
+@pytest.mark.long
 def test_what_fails_is_tried_three_times_and_told(shopware: Shopware, monkeypatch: pytest.MonkeyPatch) -> None:
     shopware.drop("shop/products/products.csv", PRODUCTS.encode())
     shopware.drop("inventory/empty.json", b"")
@@ -759,6 +760,7 @@ def test_a_run_of_another_process_is_waited_for(shopware: Shopware, monkeypatch:
     shopware("settle")
 
 
+@pytest.mark.long
 def test_alerts_that_cannot_be_sent_are_told(tmp_path: Path) -> None:
     topic = "arn:aws:sns:eu-central-1:123456789012:alerts"
     settings = {"SHOPWARE_ALERTS_TOPIC": topic, "AWS_ENDPOINT_URL_SNS": "http://127.0.0.1:9"}

@@ -1,6 +1,6 @@
 """Materializing gold: each day computed from the windows and days that feed it, and replaced whole."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -14,7 +14,7 @@ from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.tables import silver
 from shopware_assets.contracts.windows import Grain
 from shopware_assets.ledger import LINEAGE, WHOLE, named_window
-from shopware_assets.transforms import table_read
+from shopware_assets.transforms import ANSWERS, table_read
 from shopware_assets.transforms.answer import Answer, Input
 from shopware_assets.transforms.engine import Engine
 
@@ -95,12 +95,23 @@ class Gold:
         facts = self._facts(days)
         recorded = ledger.read_lineage(self.lake, self.answer.table, ["made_from"], days)
         held = self._held(days, facts, recorded)
-        if held.is_empty():
-            return list(days)
-        if self.answer.every_day:
-            recorded = ledger.read_lineage(self.lake, self.answer.table, ["made_from"])
-        blocked = reading(self.answer, days, facts, recorded, held)
+        blocked = over(self.answer, self._unmade(days))
+        if not held.is_empty():
+            if self.answer.every_day:
+                recorded = ledger.read_lineage(self.lake, self.answer.table, ["made_from"])
+            blocked |= reading(self.answer, days, facts, recorded, held)
         return [day for day in days if day not in blocked]
+
+    def _unmade(self, days: Sequence[str]) -> dict[str, set[str]]:
+        """Of the gold tables that these days read, the days that are held and were never made."""
+        found = {}
+        for read in self.answer.inputs:
+            if read.is_gold and not (part := ANSWERS[read.table.removeprefix("gold/")]).every_day:
+                days_read = sorted({later(day, -back) for day in days for back in read.back})
+                recorded = ledger.read_lineage(self.lake, part.table, ["made_from"], days_read)
+                held = replace(self, answer=part)._held(days_read, _NO_FACTS, recorded)
+                found[part.table.name] = held_unmade(part, held, recorded)
+        return found
 
     def _batch(self, days: list[str]) -> list[str]:
         """The days that can be made together; where a day goes on from the one before, those without a gap."""
@@ -292,8 +303,27 @@ def reading(
     read_by = {*own, *_resting(need, recorded).join(rests_on, on="rests_on", how="semi")["window"]}
     if answer.every_day:  # what was never made does not go on over a day that was not either
         made = {*recorded["window"]}
-        read_by |= {day for day in days if day not in made and day > min(own - made, default=day)}
+        unmade = {day for day in own - made if day > max(made, default="")}
+        read_by |= {day for day in days if day not in made and day > min(unmade, default=day)}
     return set(days) & read_by
+
+
+def held_unmade(answer: Answer, held: pl.DataFrame, recorded: pl.DataFrame) -> set[str]:
+    """The days of an answer that read the rows of a held window and were never made: what they say is not known.
+
+    None of an answer that has every day: that ends before such a day.
+    """
+    if answer.day is None or answer.every_day:
+        return set()
+    tables = _tables(answer)
+    read = held.filter(pl.col("table_name").is_in(list(tables)), pl.col("window") != WHOLE)
+    own = read.select("table_name", "window").iter_rows()
+    return {later(window[:10], back) for table, window in own for back in tables[table]} - {*recorded["window"]}
+
+
+def over(answer: Answer, unmade: Mapping[str, set[str]]) -> set[str]:
+    """The days that read one of these days of gold tables."""
+    return {later(day, back) for read in answer.inputs for back in read.back for day in unmade.get(read.table, ())}
 
 
 def _resting(need: pl.DataFrame, recorded: pl.DataFrame) -> pl.DataFrame:

@@ -114,7 +114,7 @@ PRODUCT_PERFORMANCE_DAILY = Answer(
         Measure("product_id", Type.INT, "The product."),
         Measure("days", Type.INT, "How many days the range has: 1, 7 or 28.", "days"),
         Measure("date", Type.DATE, "The last day of the range.", "UTC"),
-        Measure("units_sold", Type.INT, "Sum of quantity, returns subtracted.", "pieces"),
+        Measure("units_sold", Type.INT, "Sum of quantity, returns subtracted; 0 where no sale came.", "pieces"),
         Measure(
             "average_stock",
             Type.FLOAT,

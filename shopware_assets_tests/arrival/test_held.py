@@ -15,7 +15,7 @@ from shopware_assets.contracts.tables import silver
 from shopware_assets.transforms import ANSWERS
 from shopware_assets_tests.arrival import oracle
 from shopware_assets_tests.arrival.history import THRESHOLD, Story
-from shopware_assets_tests.arrival.world import Drop, drop, line, order, product, stock
+from shopware_assets_tests.arrival.world import Drop, drop, line, order, product, sale, stock
 
 GOOD = (
     drop("products", "1.csv", "01T06", product("p1"), product("p2", "Hats")),
@@ -38,8 +38,6 @@ BROKEN = {
 }
 """New versions of objects, over the threshold."""
 BROKEN = {name: dataclasses.replace(broken, version="b") for name, broken in BROKEN.items()}
-WAYS = {name: [pytest.mark.long] if name != "half the orders" else [] for name in BROKEN}
-"""Their marks: one way is enough for every day."""
 
 
 def told(folder: Path, *drops: Drop) -> Story:
@@ -80,7 +78,8 @@ def held(story: Story) -> int:
     return ledger.held_windows(story.lake, THRESHOLD).height
 
 
-@pytest.mark.parametrize("broken", [pytest.param(name, marks=marks) for name, marks in WAYS.items()])
+@pytest.mark.long
+@pytest.mark.parametrize("broken", BROKEN)
 def test_gold_keeps_its_values_until_bronze_is_mended_or_the_window_allowed(broken: str, story: Story) -> None:
     before = gold(story)
     comes(story, BROKEN[broken])
@@ -156,6 +155,41 @@ def test_a_day_is_held_that_a_broken_version_took_its_rows_from(tmp_path: Path) 
     story.settle()
     assert held(story) == 0
     assert not story.differences(oracle.tables(story.drops))
+
+
+def test_a_day_is_not_made_while_it_is_open_whether_its_rows_were_taken_away_rightly(tmp_path: Path) -> None:
+    """The window in which the new version's rows are filed says so, and may be judged by another run."""
+    march = [sale("b1", "1", "01T05"), sale("b2", "1", "02T05")]
+    story = told(tmp_path, drop("pos_sales", "march.csv", "05T06", *march))
+    before = gold(story)
+    broken = [{**row, "timestamp": f"0{day}/03/2025 05:00"} for day, row in enumerate(march, 1)]
+    comes(story, drop("pos_sales", "march.csv", "05T07", *broken, version="b"))
+    story.make("silver/pos_sales", ["2025-03-01", "2025-03-02"])
+    assert story.stale() == [("silver/pos_sales", {"2025-03-05"})]
+    story.settle()
+    assert held(story) == 3
+    assert gold(story) == before
+
+
+def test_what_sold_is_not_said_over_a_held_day_that_was_never_made(tmp_path: Path) -> None:
+    drops = [
+        drop("inventory", "1.jsonl", "03T12", *(stock("1", f"0{day}T08") for day in (1, 2, 3))),
+        drop("pos_sales", "1.csv", "01T20", sale("b1", "1", "01T10")),
+        drop("pos_sales", "2.csv", "02T20", sale("b2", "1", "02T10", quantity="0")),
+        drop("pos_sales", "3.csv", "03T20", sale("b3", "1", "03T10")),
+    ]
+    story = told(tmp_path, *drops)
+    assert held(story) == 1
+
+    def days_said() -> set[str]:
+        return {str(row[2]) for row in gold(story)["product_performance_daily"]}
+
+    assert days_said() == {"2025-03-01"}
+    story.make("gold/product_performance_daily", ["2025-03-02", "2025-03-03"])
+    assert days_said() == {"2025-03-01"}, "nor when a person asks for it"
+    story.finish()
+    assert days_said() == {"2025-03-01", "2025-03-02", "2025-03-03"}
+    assert not story.differences(oracle.tables(drops))
 
 
 # --- what is judged again ---------------------------------------------------------------------------------------------
@@ -234,5 +268,20 @@ def test_days_go_on_after_a_held_day_that_had_been_made(newest: str, tmp_path: P
     assert held(story) == 1
     current = story.lake.scan(ANSWERS["inventory_current"].table).select("product_id", "stock_level").collect()
     assert sorted(current.iter_rows()) == [(1, 3), (2, 6)]
+    story.finish()
+    assert not story.differences(oracle.tables(story.drops))
+
+
+def test_a_held_window_from_before_the_first_day_stops_no_new_one(tmp_path: Path) -> None:
+    story = told(tmp_path, drop("inventory", "2.jsonl", "02T12", stock("1", "02T08", "5")))
+    comes(
+        story,
+        drop("inventory", "1.jsonl", "03T12", stock("2", "01T08", "-1")),
+        drop("inventory", "3.jsonl", "03T13", stock("1", "03T08", "4")),
+    )
+    story.settle()
+    assert held(story) == 1
+    current = story.lake.scan(ANSWERS["inventory_current"].table).select("product_id", "stock_level").collect()
+    assert current.rows() == [(1, 4)]
     story.finish()
     assert not story.differences(oracle.tables(story.drops))

@@ -648,7 +648,7 @@ def test_one_too_large_for_a_request_moves_in_parts(
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-def test_a_hundred_and_twenty_kills_lose_nothing(place: Callable[[], Place], tmp_path: Path) -> None:
+def test_a_hundred_and_ten_kills_lose_nothing(place: Callable[[], Place], tmp_path: Path) -> None:
     random, there, newest, caught = Random(1), place(), dict(FIRST), 0
     lake, output = Lake(str(tmp_path / "home" / "lake")), tmp_path / "output.txt"
     settings = {"SHOPWARE_HOME": str(tmp_path / "home"), "SHOPWARE_LANDING": there.landing.root}
@@ -661,7 +661,7 @@ def test_a_hundred_and_twenty_kills_lose_nothing(place: Callable[[], Place], tmp
     def ingested() -> None:
         ingest(lake, there.landing, CONTRACTS["inventory"], there.listed(), engine=PolarsEngine(), start=START)
 
-    times = 100 if isinstance(there, Folder) else 20  # where each takes two seconds
+    times = 100 if isinstance(there, Folder) else 10  # where each takes two seconds
     for kill in range(times):
         for number in range(20):
             key = f"inventory/2025-06-01-00/{kill}-{number}.jsonl"

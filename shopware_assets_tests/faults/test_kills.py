@@ -98,6 +98,7 @@ def doubled_rows(home: Home, first: Callable[[], None]) -> list[str]:
     return [line for line in home.wrong() if line.startswith("bronze/") and "too much" in line]
 
 
+@pytest.mark.long
 def test_what_is_committed_is_not_ingested_again(tmp_path: Path) -> None:
     assert not doubled_rows(Home(tmp_path), dies_when_bronze_is_committed)
 

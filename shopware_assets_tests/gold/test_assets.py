@@ -169,6 +169,7 @@ def test_net_sales_are_the_sum_of_net_revenue(shop: Shop, monkeypatch: pytest.Mo
     assert sorted(shown["transaction_id"]) == ["a", "b"]
 
 
+@pytest.mark.long
 def test_sums_of_a_held_day_are_not_compared(shop: Shop) -> None:
     """Gold keeps its last values, which are not those of the rows."""
     shop.make("gold/sales_daily")

@@ -311,6 +311,7 @@ def test_days_after_one_that_leaves_another_state_are_made_at_once(
     assert DAILY not in dict(stocked.stale())
 
 
+@pytest.mark.long
 def test_days_are_made_until_one_stays_as_it_was(stocked: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shopware_assets.gold.materialize._FOLLOWING", 1)
     counted_late(stocked, "01T07", "9")  # leaves to the second day what the first has left before
