@@ -4,6 +4,7 @@ Not here: what a record of them is (`csv_records`).
 """
 
 import io
+import re
 import sys
 import zipfile
 import zlib
@@ -19,6 +20,9 @@ from resources.records.text import Unreadable
 
 _ZIP = b"PK\x03\x04"
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)  # encrypted: a RuntimeError
+_ROW, _WIDE = re.compile(rb"""\br=["'](\d{1,7})["']"""), re.compile(rb"""\br=["']([A-Z]{2,3})\d""")
+_REFERENCE_BYTES = 16  # where a step ends within one, it is seen with the next
+_NARROW = 26  # columns of one letter
 _SHOWN = {"Div0": "#DIV/0!", "NA": "#N/A", "Name": "#NAME?", "Null": "#NULL!", "Num": "#NUM!", "Ref": "#REF!"}
 
 
@@ -90,7 +94,7 @@ def _unzipped(data: bytes) -> bytes:
     """The archive without compression.
 
     Its directory may lie about sizes, and the reader may find another one in it than `zipfile` does: so it is given
-    what was counted, not what was sent.
+    what was counted, not what was sent. A sheet is held with all cells up to its last, so one far away is too many.
     """
     plain, left, most = io.BytesIO(), limits.UNZIPPED_BYTES, limits.UNZIPPED_BYTES >> 20
     with zipfile.ZipFile(io.BytesIO(data)) as archive, zipfile.ZipFile(plain, "w") as copy:
@@ -99,12 +103,28 @@ def _unzipped(data: bytes) -> bytes:
                 # Its parts can be huge: of other methods `zipfile` unzips all that it reads, at once.
                 raise zipfile.BadZipFile(f"{name} is compressed by another method than Deflate")
             entry.file_size = sys.maxsize  # it is read until it really ends
+            rows, columns, end = 1, _NARROW, b""
             with archive.open(entry) as packed, copy.open(name, "w") as part:
                 while chunk := packed.read(limits.STEP_BYTES):
                     if (left := left - len(chunk)) < 0:
                         raise Unreadable(f"It is a workbook of more than {most} MB when unzipped.")
                     part.write(chunk)
+                    seen, end = end + chunk, chunk[-_REFERENCE_BYTES:]
+                    rows = max([rows, *map(int, _ROW.findall(seen))])
+                    columns = max([columns, *map(_column, {*_WIDE.findall(seen)})])
+            if rows * columns > limits.SHEET_CELLS:
+                raise Unreadable(
+                    f"It has a cell in row {rows:,} and one in column {columns:,}: is one there by mistake?"
+                )
     return plain.getvalue()
+
+
+def _column(letters: bytes) -> int:
+    """Which column these letters name: `AA` is 27."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number
 
 
 def _first_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from random import Random
+from string import ascii_uppercase
 from typing import Any
 
 import fastexcel
@@ -175,6 +176,24 @@ LOCKED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512)
 def test_a_workbook_that_cannot_be_read_says_why(book: bytes, why: str) -> None:
     with pytest.raises(Unreadable, match=why):
         cells(book)
+
+
+@pytest.mark.parametrize(("far", "is_read"), [("B9999", True), ("AZ99", True), ("XFD9999", False)])
+def test_a_sheet_with_a_cell_far_away_is_not_read(far: str, is_read: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is held as a table: in the last cell there can be, that would be one of 400 GB."""
+    row = far.lstrip(ascii_uppercase)
+    sheet = (
+        '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
+        f'<row r="1"><c r="A1"><v>1</v></c></row><row r="{row}"><c r="{far}"><v>2</v></c></row></sheetData></worksheet>'
+    )
+    book = with_entry(TWO, "xl/sheet1.xml", sheet)
+    for step in (limits.STEP_BYTES, *range(140, 190, 5)):  # wherever a step ends
+        monkeypatch.setattr(limits, "STEP_BYTES", step)
+        if is_read:
+            assert len(cells(book)) == 2
+        else:
+            with pytest.raises(Unreadable, match=r"^It has a cell in row 9,999 and one in column 16,384: "):
+                cells(book)
 
 
 def test_a_locked_workbook_says_that_it_is() -> None:
