@@ -19,6 +19,7 @@ from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract, Severity, Type
 from shopware_assets.contracts.tables import Table, silver
 from shopware_assets.contracts.windows import contiguous
+from shopware_assets.report import why_held
 from shopware_assets.serving.tables import SERVED
 from shopware_assets.transforms import ANSWERS, table_read
 from shopware_assets.transforms.stock import STOCKOUTS
@@ -81,17 +82,15 @@ def facts(
 
 
 def _held(lake: Lake, contract: Contract, held: pl.DataFrame) -> Iterator[Fact]:
-    name = silver(contract).name
-    broken = broken_rules(lake, contract, held["window"].to_list()) if not held.is_empty() else None
-    for _, window, read, rows, objects in held.iter_rows():
-        rules = broken.filter(pl.col("window") == window) if broken is not None else pl.DataFrame()
-        named = ", ".join(f"{rule} {count}" for rule, _, count, _ in rules.sort("rows", descending=True).iter_rows())
+    name, why = silver(contract).name, why_held(lake, contract, held)
+    for window, objects in held.select("window", "objects").iter_rows():
+        words, _ = why[window]
         yield Fact(
             f"held:{name}:{window}:{digest([objects])}",
             "window_held",
             name,
-            f"{window}: {rows} of {read} rows rejected ({named or 'in a new version of their object'}).",
-            f"Gold keeps its last values. `shopware rejects {name}` shows the rows, "
+            f"{window}: {words}.",
+            f"Gold keeps its last values. `shopware rejects {name} --window WINDOW` shows the rows, "
             f"`shopware allow {name} WINDOW` lets a window through.",
         )
 

@@ -262,6 +262,7 @@ def rejects(
     table: Annotated[str, typer.Argument(help="silver/orders, for example.")],
     rule: Annotated[str, typer.Option(help="Only rows that broke this rule.")] = "",
     source: Annotated[str, typer.Option(help="Only rows of objects whose key contains this.")] = "",
+    window: Annotated[str, typer.Option(help="Only rows of windows whose name begins with this.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many rows.")] = 20,
     form: FormatOption = Format.table,
 ) -> None:
@@ -273,7 +274,7 @@ def rejects(
         contract = _contract(table)
         if rule and rule not in contract.rule_severities:
             raise _fail(f"{table} has no rule {rule!r}; it has {', '.join(contract.rule_severities)}.", 2)
-        rows, found = report.rejects(_lake(resources), contract, rule, source, limit)
+        rows, found = report.rejects(_lake(resources), contract, rule, source, window, limit)
         _show(report.readable_rejects(rows) if form is Format.table else rows, form)
         err.print(f"{rows.height:,} of {found:,} rows.", highlight=False)
 

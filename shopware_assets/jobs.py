@@ -4,19 +4,22 @@ Dagster resolves no asset job over hours and days together, so each job is one o
 runs, one after another.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 import dagster as dg
 from pydantic import Field
 
 from resources.world import EngineResource, LakeResource, LandingResource, RulesResource
+from sensors.alerts import TOLD
 from sensors.requests import ONLY_ATTEMPT, Request, admit, asked_before, digest
 from sensors.watch import Watch, feeds
 from shopware_assets.archive import NotMoved
 from shopware_assets.archive import archive as archive_objects
 from shopware_assets.contracts import CONTRACTS
-from shopware_assets.contracts.tables import Table, bronze, silver
+from shopware_assets.contracts.tables import bronze, silver
 from shopware_assets.contracts.windows import Grain
+from shopware_assets.ledger import ALLOWED
 from shopware_assets.partitions import Partitions
 from shopware_assets.report import tables as lake_tables
 from shopware_assets.serving.tables import SERVED
@@ -28,16 +31,29 @@ class NotDone(dg.Failure):
     """Not all that the job was to do is done; says what, or which run's log does."""
 
 
+_GRAINS: dict[str, Grain | None] = {
+    **{bronze(contract).name: contract.grain for contract in CONTRACTS.values()},
+    **{silver(contract).name: silver(contract).grain for contract in CONTRACTS.values()},
+    **{answer.table.name: answer.table.grain for answer in ANSWERS.values()},
+    **{served.table.name: served.table.grain for served in SERVED.values()},
+}
+"""Every table that can be made again, in the order of the lineage, with the grain of its partitions."""
+
+# What a launch may name: a name that is none is refused before there is a run.
+_Feed = StrEnum("_Feed", list(feeds()))  # type: ignore[misc]
+_Made = StrEnum("_Made", list(_GRAINS))  # type: ignore[misc]
+
+
 class IngestConfig(dg.Config):
     """What to ingest."""
 
-    feed: str = Field(default="", description="One feed; all, if none is named.")
+    feed: _Feed | None = Field(default=None, description="One feed; all, if none is named.")
 
 
 class RebuildConfig(dg.Config):
     """What to make again."""
 
-    tables: list[str] = Field(description="As `layer/table`, for example `silver/orders`.")
+    tables: list[_Made] = Field(description="As `layer/table`, for example `silver/orders`.")
     first: str = Field(description="The first day, YYYY-MM-DD (UTC).")
     last: str = Field(description="The last day, which is included.")
 
@@ -48,14 +64,6 @@ class CompactConfig(dg.Config):
     keep_days: int = Field(
         default=7, ge=7, description="For how many days versions of tables can still be read; Delta allows no fewer."
     )
-
-
-def _tables() -> dict[str, tuple[Table, Grain | None]]:
-    """Every table that can be made again, in the order of the lineage, with the grain of its partitions."""
-    made: dict[str, tuple[Table, Grain | None]] = {bronze(c).name: (bronze(c), c.grain) for c in CONTRACTS.values()}
-    made |= {silver(c).name: (silver(c), silver(c).grain) for c in CONTRACTS.values()}
-    made |= {answer.table.name: (answer.table, answer.table.grain) for answer in ANSWERS.values()}
-    return made | {served.table.name: (served.table, served.table.grain) for served in SERVED.values()}
 
 
 def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
@@ -70,37 +78,29 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
         engine: EngineResource,
         rules: RulesResource,
     ) -> None:
-        if config.feed not in ("", *feeds()):
-            raise NotDone(f"There is no feed {config.feed!r}; there are {', '.join(feeds())}.")
         watch = Watch(lake.open(), landing.open(), engine.open(), rules, partitions)
-        of_feed = {
-            contract.name for name, contracts in feeds().items() for contract in contracts if config.feed in ("", name)
-        }
+        of_feed = {contract.name for contract in CONTRACTS.values() if config.feed in (None, contract.feed)}
         wanted = [r for r in watch.landed() if any(asset.split("/")[1] in of_feed for asset in r.assets)]
-        _run(context, admit(wanted, asked_before(context.instance)).ask)
+        under_way = [run for run in asked_before(context.instance) if run.unfinished]
+        _run(context, admit(wanted, under_way).ask)  # whatever failed before: the clock is what tries again
 
     @dg.op(description="Makes tables again over a range of days, in the order of the lineage.")
     def rebuild_range(context: dg.OpExecutionContext, config: RebuildConfig) -> None:
-        known = _tables()
-        if unknown := sorted(set(config.tables) - set(known)):
-            raise NotDone(f"There is no table {', '.join(unknown)}; there are {', '.join(known)}.")
-        first, last = (
-            datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC) for day in (config.first, config.last)
-        )
+        first, last = _day(config.first), _day(config.last)
         starts, ends = partitions.first(Grain.DAY), partitions.last(Grain.DAY)
         if not starts <= first <= min(last, ends):
             raise NotDone(
                 f"There are no windows from {config.first} to {config.last}: `first` can be no day after `last`, and "
                 f"none but those of the lake, {starts:%Y-%m-%d} to {ends:%Y-%m-%d}."
             )
-        for name, (_, grain) in known.items():
+        for name, grain in _GRAINS.items():
             if name in config.tables:
                 _run(context, [_request(name, grain, first, last, partitions)])
 
     @dg.op(description="Merges small files and deletes those no longer needed, table by table.")
     def compact_tables(context: dg.OpExecutionContext, config: CompactConfig, lake: LakeResource) -> None:
         tables = lake.open(context.run_id)
-        for table in lake_tables():
+        for table in (*lake_tables(), ALLOWED, TOLD):
             done = tables.compact(table, timedelta(days=config.keep_days))
             context.log.info(f"{table.name}: {done}")
 
@@ -126,7 +126,7 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
     def archive() -> None:
         archive_landed()
 
-    @dg.job(description="Ingest what has landed (config: feed).", tags={"shopware/kind": "ingest"})
+    @dg.job(description="Ingest what has landed (config: feed).", tags=ONLY_ATTEMPT)
     def ingest() -> None:
         ingest_landed()
 
@@ -135,6 +135,13 @@ def all_jobs(partitions: Partitions) -> list[dg.JobDefinition]:
         rebuild_range()
 
     return [ingest, rebuild, compact, archive]
+
+
+def _day(name: str) -> datetime:
+    try:
+        return Grain.DAY.parse(name)
+    except ValueError:
+        raise NotDone(f"{name!r} is no day: write YYYY-MM-DD.") from None
 
 
 def _request(name: str, grain: Grain | None, first: datetime, last: datetime, partitions: Partitions) -> Request:
@@ -147,10 +154,11 @@ def _request(name: str, grain: Grain | None, first: datetime, last: datetime, pa
 
 
 def _run(context: dg.OpExecutionContext, requests: list[Request]) -> None:
+    """Makes all the runs, whichever of them fail."""
     job = context.repository_def.get_implicit_global_asset_job_def()
-    for request in requests:
-        if why := execute(job, context.instance, request):
-            raise NotDone(f"The run failed: {request}. {why}")
+    reasons = [(request, execute(job, context.instance, request)) for request in requests]
+    if failed := [f"The run failed: {request}. {why}" for request, why in reasons if why]:
+        raise NotDone("\n".join(failed))
 
 
 def all_schedules() -> list[dg.ScheduleDefinition]:

@@ -29,6 +29,7 @@ LEDGER = Table(
         "table_name": _TEXT,
         "window": _TEXT,
         "source": _TEXT,
+        "object": _TEXT,
         "version": _TEXT,
         "landed_at": _TIME,
         "current": nw.Boolean(),
@@ -44,10 +45,10 @@ LEDGER = Table(
     },
     ("table_name", "month"),
 )
-"""One row per silver window and source object: rows read = accepted + rejected + superseded; `waiting` of the rejected
-wait for a parent; `current`: whether no newer version of the object could be read; `judged_by`: the function of that
-name. A row without a source and counts stands for a window that is being made, or was when its run was killed: no
-window with such a row is done."""
+"""One row per silver window and source (an object, or a sheet of the `object`): rows read = accepted + rejected +
+superseded; `waiting` of the rejected wait for a parent; `current`: whether no newer version of the object could be
+read; `judged_by`: the function of that name. A row without a source and counts stands for a window that is being made,
+or was when its run was killed: no window with such a row is done."""
 
 LINEAGE = Table(
     "lineage",
@@ -279,8 +280,10 @@ def held(
     """Windows over the reject threshold that nobody let through: gold waits for them.
 
     Rows that wait for a parent do not count towards the threshold, nor do rows of replaced versions count as read:
-    sending a bad file again would dilute it. What a window has lost to such a version, which is over the threshold
-    itself, counts as rejected: a row whose time cannot be read is filed under another window than the one it replaces.
+    sending a bad file again would dilute it. What a window has lost to such a version, of which a sheet at least is
+    over the threshold itself, counts as rejected: a row whose time cannot be read is filed under another window than
+    the one it replaces. So a window can be held without need, for the ledger cannot tell rows that were superseded, or
+    that a good version in between had taken away already: `allow` lets it through.
 
     Args:
         newest: The rows of the newest versions of all objects in `ledger`, where that has not all windows.
@@ -288,17 +291,22 @@ def held(
     Returns:
         `table_name`, `window`, `read`, `rejected` (without those waiting), `objects`.
     """
-    windows, objects = ["table_name", "window"], ["table_name", "source"]
-    current = pl.col("current")
+    ledger, newest = (rows.with_columns(object=_OBJECT) for rows in (ledger, ledger if newest is None else newest))
+    windows, objects = ["table_name", "window"], ["table_name", "object"]
+    current, read = pl.col("current"), pl.col("read").sum()
     rejected = (pl.col("rejected") - pl.col("waiting")).sum()
-    bad = (ledger if newest is None else newest).filter(current).group_by(objects).agg(pl.col("read").sum(), rejected)
+    bad = _over(newest.filter(current).group_by(*objects, "source").agg(read, rejected), threshold)
     left = (pl.col("read").filter(~current).max() - pl.col("read").filter(current).sum()).clip(lower_bound=0)
-    lost = ledger.join(_over(bad, threshold), on=objects, how="semi").group_by(*windows, "source").agg(lost=left)
+    versions = ledger.join(bad, on=objects, how="semi").group_by(*windows, "object", "version", "landed_at", current)
+    lost = versions.agg(read).group_by(*windows, "object").agg(lost=left)
     totals = ledger.group_by(windows).agg(pl.col("read").filter("current").sum(), rejected)
     totals = totals.join(lost.group_by(windows).agg(pl.col("lost").sum()), on=windows, how="left")
     over = _over(totals.with_columns(pl.col("read", "rejected") + pl.col("lost").fill_null(0)).drop("lost"), threshold)
     named = over.join(objects_of(ledger.join(over, on=windows, how="semi")), on=windows)
     return named.join(allowed, on=["table_name", "window", "objects"], how="anti").sort("table_name", "window")
+
+
+_OBJECT = pl.coalesce("object", "source")  # rows from before there were sheets do not name their object
 
 
 def _over(totals: pl.DataFrame, threshold: float) -> pl.DataFrame:
@@ -310,8 +318,8 @@ def held_windows(lake: Lake, threshold: float, *among: pl.Expr) -> pl.DataFrame:
     """The windows that are held now (see `held`), of all in the ledger or of those of which `among` holds."""
     rows = lake.scan(LEDGER)
     found = rows.filter(*among).collect()
-    replaced = found.filter(~pl.col("current"), pl.col("source") != "")["source"].unique()
-    newest = rows.filter("current", pl.col("source").is_in(replaced)).collect() if among and len(replaced) else None
+    replaced = found.filter(~pl.col("current"), pl.col("source") != "").select(_OBJECT).to_series().unique()
+    newest = rows.filter("current", _OBJECT.is_in(replaced)).collect() if among and len(replaced) else None
     return held(found, lake.scan(ALLOWED).collect(), threshold, newest)
 
 

@@ -8,11 +8,11 @@ from polars._typing import PolarsDataType
 
 from resources.lake import Lake
 from shopware_assets import ledger
-from shopware_assets.checks import books, pending, stored
+from shopware_assets.checks import books, broken_rules, pending, stored
 from shopware_assets.contracts import CONTRACTS
 from shopware_assets.contracts.contract import Contract, Severity
 from shopware_assets.contracts.tables import Table, bronze, rejected, silver
-from shopware_assets.ledger import LEDGER, LINEAGE
+from shopware_assets.ledger import LEDGER, LINEAGE, named_window
 from shopware_assets.transforms import ANSWERS
 
 
@@ -70,7 +70,9 @@ def readable_status(lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def rejects(lake: Lake, contract: Contract, rule: str, source: str, limit: int) -> tuple[pl.DataFrame, int]:
+def rejects(
+    lake: Lake, contract: Contract, rule: str, source: str, window: str, limit: int
+) -> tuple[pl.DataFrame, int]:
     """Rows set aside: the rules each broke, where it came from, and its text; and how many there are in all.
 
     Asked for a rule that only warns, also the rows that were kept.
@@ -86,6 +88,8 @@ def rejects(lake: Lake, contract: Contract, rule: str, source: str, limit: int) 
         )
     if source:
         rows = rows.filter(pl.col("_source").str.contains(source, literal=True))
+    if window:
+        rows = rows.filter(named_window(silver(contract)).str.starts_with(window))
     shown = ["_source", "_line", "_reasons", "_warnings", *contract.column_names, "_corrupt", "_extra"]
     found = rows.sort("_source", "_line", "_landed_at").head(limit).select(*shown, "_version", "_landed_at").collect()
     return found, rows.select(pl.len()).collect().item()
@@ -198,6 +202,24 @@ def _windows(lake: Lake, contract: Contract, threshold: float) -> pl.DataFrame:
     )
 
 
+def why_held(lake: Lake, contract: Contract, held: pl.DataFrame) -> dict[str, tuple[str, str]]:
+    """Of the `held` windows of a table: how many rows were rejected and why, and the command that shows these rows."""
+    name = silver(contract).name
+    windows = held.filter(pl.col("table_name") == name)
+    if windows.is_empty():
+        return {}
+    rejecting = [rule for rule, severity in contract.rule_severities.items() if severity is Severity.REJECT]
+    broken = broken_rules(lake, contract, windows["window"].to_list()).filter(pl.col("rule").is_in(rejecting))
+    found = {}
+    for window, read, rows in windows.select("window", "read", "rejected").iter_rows():
+        rules = broken.filter(pl.col("window") == window).sort("rows", descending=True, maintain_order=True)
+        named = ", ".join(f"{rule} {count:,}" for rule, count in rules.select("rule", "rows").iter_rows())
+        # Rows that a new version took from the window are filed elsewhere.
+        why = f"{rows:,} of {read:,} rows rejected ({named or 'in a new version of their object'})"
+        found[window] = why, f"shopware rejects {name}" + (f" --window {window}" if named else "")
+    return found
+
+
 def after_settling(lake: Lake, threshold: float) -> list[str]:
     """What a person should know now: totals, rejected rows and held windows and what to do about them, pending rows."""
     counts = ledger.read_ledger(lake)
@@ -210,11 +232,14 @@ def after_settling(lake: Lake, threshold: float) -> list[str]:
     rejecting = counts.group_by("table_name").agg(pl.col("rejected").sum()).filter(pl.col("rejected") > 0)
     for table, rows in rejecting.sort("table_name").iter_rows():
         lines.append(f"Rejected in {table}: {rows:,}; `shopware rejects {table}` shows them.")
-    for table, window, read, rows, _ in ledger.held_windows(lake, threshold).iter_rows():
-        lines.append(
-            f"{table} {window} is held: {rows:,} of {read:,} rows rejected. "
-            f"Gold waits; `shopware allow {table} {window}` lets it through."
-        )
+    held = ledger.held_windows(lake, threshold)
+    for contract in CONTRACTS.values():
+        table = silver(contract)
+        for window, (why, command) in why_held(lake, contract, held).items():
+            lines.append(
+                f"{table.name} {window} is held: {why}. Gold waits; `{command}` shows the rows, "
+                f"`shopware allow {table.name} {window}` lets it through."
+            )
     for contract in CONTRACTS.values():
         table = silver(contract)
         unjudged = pending(ledger.markers(lake, contract), counts.filter(pl.col("table_name") == table.name))

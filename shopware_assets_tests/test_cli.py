@@ -487,7 +487,7 @@ def test_rejects_show_rules_text_file_and_line(settled: Shopware, monkeypatch: p
 
 
 def test_a_rule_that_only_warns_shows_the_rows_that_were_kept(settled: Shopware) -> None:
-    (row,) = settled.json("rejects", "silver/products", "--rule", "brand_present")
+    (row,) = settled.json("rejects", "silver/products", "--rule", "brand_present", "--window", "all")
     assert (row["id"], row["_source"], row["_line"]) == ("p2", "shop/products/products_2025-06-01.csv", 2)
     assert (row["_reasons"], row["_warnings"], row["brand"], row["cost"]) == ("", "brand_present", None, "1.0000")
     assert settled.json("rejects", "silver/products") == [], "it is not set aside"
@@ -500,6 +500,9 @@ def test_a_rule_that_only_warns_shows_the_rows_that_were_kept(settled: Shopware)
         (["--rule", "created_at_parses"], 0),
         (["--source", FILE], 1),
         (["--source", "other"], 0),
+        (["--window", "2025-06-01"], 1),
+        (["--window", "2025-06"], 1),
+        (["--window", "2025-06-02"], 0),
         (["--limit", "1"], 1),
     ],
 )
@@ -774,7 +777,8 @@ def test_alerts_that_cannot_be_sent_are_told(tmp_path: Path) -> None:
 def test_a_held_window_is_let_through(shopware: Shopware) -> None:
     shopware.drop(f"shop/orders/{FILE}", BAD_ORDERS.encode())
     held = shopware("settle").output
-    assert "silver/orders 2025-06-01 is held: 2 of 5 rows rejected." in held
+    assert "silver/orders 2025-06-01 is held: 2 of 5 rows rejected (status_known 2, user_id_present 1)." in held
+    assert "`shopware rejects silver/orders --window 2025-06-01` shows the rows" in held
     assert "`shopware allow silver/orders 2025-06-01` lets it through" in held
     assert "is held" in shopware("status").stdout
     assert _outcome(shopware) == "held"

@@ -174,7 +174,10 @@ def test_facts_are_written_by_window_and_forgotten_by_table(lake: Lake) -> None:
 # --- held windows -----------------------------------------------------------------------------------------------------
 
 Line = tuple[str, int, int, int, bool]
-"""A line of the ledger: source, rows read, rejected, waiting, and whether it is of the current version."""
+"""A line of the ledger: source, rows read, rejected, waiting, and whether it is of the current version.
+
+`a#1` is a sheet of `a`; others do not name their object, as lines from before there were sheets.
+"""
 
 
 def lines(*of: Line, window: str = "2025-06-01") -> pl.DataFrame:
@@ -182,8 +185,10 @@ def lines(*of: Line, window: str = "2025-06-01") -> pl.DataFrame:
         [
             {"table_name": ORDERS.name, "window": window, "source": source, "version": "1", "landed_at": at(1)}
             | {"current": current, "read": read, "rejected": rejected, "waiting": waiting}
+            | {"object": source.partition("#")[0] if "#" in source else None}
             for source, read, rejected, waiting, current in of
-        ]
+        ],
+        schema_overrides={"object": pl.String},
     )
 
 
@@ -219,6 +224,20 @@ def test_a_window_over_the_threshold_is_held(of: list[Line], held: bool) -> None
         ([("a", 10, 0, 0, False), ("b", 40, 0, 0, True)], [("a", 10, 10, 0, True)], ["2025-07-01"]),  # 10 of 50
         ([("a", 10, 0, 0, False), ("b", 39, 0, 0, True)], [("a", 10, 10, 0, True)], ["2025-06-01", "2025-07-01"]),
         ([("a", 10, 0, 0, False)], [("b", 10, 10, 0, True)], ["2025-07-01"]),  # another object
+        ([("a#1", 10, 0, 0, False)], [("a#2", 10, 10, 0, True)], ["2025-06-01", "2025-07-01"]),  # a sheet renamed
+        ([("a#1", 10, 0, 0, False)], [("a", 10, 10, 0, True)], ["2025-06-01", "2025-07-01"]),  # no workbook any more
+        ([("a", 10, 0, 0, False)], [("a#1", 10, 10, 0, True)], ["2025-06-01", "2025-07-01"]),
+        ([("a#1", 10, 0, 0, False)], [("b#1", 10, 10, 0, True)], ["2025-07-01"]),
+        (  # one sheet of two is broken; what the other brought to the window was moved, not lost
+            [("a#1", 6, 0, 0, False), ("a#2", 4, 0, 0, False), ("a#3", 10, 0, 0, True)],
+            [("a#2", 9, 9, 0, True)],
+            ["2025-07-01"],
+        ),
+        (
+            [("a#1", 6, 0, 0, False), ("a#2", 4, 0, 0, False), ("a#3", 7, 0, 0, True)],
+            [("a#2", 9, 9, 0, True)],
+            ["2025-06-01", "2025-07-01"],
+        ),
     ],
 )
 def test_a_window_is_held_that_lost_its_rows_to_a_broken_version(

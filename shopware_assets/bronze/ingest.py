@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from itertools import islice
 
@@ -31,9 +31,6 @@ _COMMIT_BYTES = 512 << 20
 _COMMIT_OBJECTS = 5000
 _BATCH_ROWS, _BATCH_BYTES = 100_000, 64 << 20
 _TIME = pl.Datetime("us", "UTC")
-_ANY_TIME = datetime.min.replace(tzinfo=UTC)
-
-
 _UNREACHABLE = "unreachable"
 
 
@@ -66,7 +63,8 @@ def new_objects(
 
 def landing_window_of(landed: Landed, contract: Contract, start: datetime, last: datetime) -> datetime:
     """The landing window in whose partition an object is ingested: at most the newest there is."""
-    return min(landing_window(landed.key, landed.landed_at, contract.grain, start), last)
+    window = landing_window(landed.key, landed.landed_at, contract.grain, start)
+    return min(max(window, contract.grain.floor(start)), last)
 
 
 @dataclass
@@ -201,6 +199,7 @@ class _Group:
         if self.contract.layout == "json":
             yield from self._read_sheet(landed, landed_at, chunks, batches)
             return
+        read: list[_Object] = []
         for name, text in sheets(chunks):
             if not name:
                 yield from self._read_sheet(landed, landed_at, text, batches)
@@ -214,7 +213,9 @@ class _Group:
                 self._spoil(sheet, "unreadable", str(error), batches)
             if sheet in self.spoilt:
                 batches.add_without_rows(sheet, landed_at, *self.spoilt[sheet], of=landed)
-        batches.end(landed)
+            read.append(batches.objects[sheet])
+        if read and all(about.outcome == "unreadable" for about in read):  # then it replaces nothing either
+            batches.objects[landed].mark_unreadable("None of its sheets can be read.")
 
     def _read_sheet(
         self,
@@ -275,16 +276,10 @@ class _Batches:
         self, landed: Landed, landed_at: datetime, seen: Seen, *, outcome: str = "", of: Landed | None = None
     ) -> None:
         """A sheet (of an object) is filed as an object of its own."""
-        # The rows of a reference table are ordered by it, also those of before the start.
-        start = self.start if self.contract.event_time else _ANY_TIME
-        window = landing_window((of or landed).key, landed_at, self.contract.grain, start)
+        window = landing_window((of or landed).key, landed_at, self.contract.grain, self.start)
+        if self.contract.event_time:  # else rows are ordered by it, also those of before the start
+            window = max(window, self.contract.grain.floor(self.start))
         self.objects[landed] = _Object(landed_at, window, seen, of or landed, outcome)
-
-    def end(self, workbook: Landed) -> None:
-        """A workbook without a sheet that can be read replaces nothing either."""
-        sheets = [about for landed, about in self.objects.items() if about.of == workbook and landed != workbook]
-        if sheets and all(about.outcome == "unreadable" for about in sheets):
-            self.objects[workbook].mark_unreadable("None of its sheets can be read.")
 
     def add(self, landed: Landed, part: pl.DataFrame) -> None:
         about = self.objects[landed]

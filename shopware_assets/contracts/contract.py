@@ -129,7 +129,7 @@ class Reference:
 class TableRule:
     """A rule over several rows, of one table or of more: a check of the table, which sets no flag on rows.
 
-    It is evaluated whenever a window of one of these tables is made.
+    It is evaluated whenever a window of its own table is made, or one of another table of which `reads` has a day.
 
     Attributes:
         entity: The column that says which rows belong together; every table that is read has it.

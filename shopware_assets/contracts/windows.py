@@ -81,14 +81,11 @@ def landing_window(key: str, landed_at: datetime, grain: Grain, start: datetime)
     """The window in which an object arrived.
 
     The last valid date in its key (`YYYY-MM-DD`, `YYYYMMDD`, `Y/M/D`, with the hour that follows it, also as `hour=`)
-    that lies between the lake's start and a day after its landing; the first window if all its dates are before the
+    that lies between the lake's start and a day after its landing; only without one the last that lies before the
     start; without a usable date, its landing time. So two years of history dropped today spread over two years.
     """
-    times = list(_times(key))
-    usable = [time for time in times if start <= time <= landed_at + CLOCK_SKEW]
-    if usable:
-        return grain.floor(usable[-1])
-    return grain.floor(start if any(time < start for time in times) else max(landed_at, start))
+    times = [time for time in _times(key) if time <= landed_at + CLOCK_SKEW]
+    return grain.floor(([time for time in times if time >= start] or times or [landed_at])[-1])
 
 
 def _times(key: str) -> Iterator[datetime]:

@@ -88,9 +88,9 @@ def silver_asset(contract: Contract, partitions: Partitions) -> dg.AssetsDefinit
         yield dg.MaterializeResult(asset_key=rejected_key, metadata={"dagster/row_count": sizes[rejected_table]})
         yield from _check_results(context, tables, names)
         for (other, rule), days in zip(elsewhere, before, strict=True):  # also where a day has lost its rows here
-            touched = sorted(days | checks.days_shared(tables, contract, rule, names))
+            touched = sorted({*names} | days | checks.days_shared(tables, contract, rule, names))
             broken = checks.broken_table_rules(tables.snapshot(), other, touched)
-            for result in _of_rules(context, other, {rule.name: rule.severity}, broken, touched) if touched else ():
+            for result in _of_rules(context, other, {rule.name: rule.severity}, broken, touched):
                 context.log_event(
                     dg.AssetCheckEvaluation(
                         asset_key=dg.AssetKey(["silver", other.name]),

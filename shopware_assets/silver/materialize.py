@@ -206,8 +206,8 @@ class Silver:
             judged_by=pl.lit(ledger.judged_by(self.contract, self.days_read)),
         )
         identity = ["source", "version", "landed_at"]
-        current = markers.lazy().select(*identity, "current").unique(identity)
-        return named.join(current, on=identity, how="left").sort("window", *identity).collect()
+        of = markers.lazy().select(*identity, "object", "current").unique(identity)
+        return named.join(of, on=identity, how="left").sort("window", *identity).collect()
 
     def _feeds(self, accepted: pl.DataFrame) -> pl.DataFrame:
         """What the windows give to gold: a fingerprint of the rows of each day, by each column gold reads days by.

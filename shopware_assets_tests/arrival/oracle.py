@@ -334,11 +334,11 @@ def _ledger(rows: dict[str, list[Judged]]) -> list[Row]:
             hour = f"-{row.window:%H:%M}" if table == "inventory" else ""
             window = "all" if table not in EVENT_TIME else f"{row.window:%Y-%m-%d}{hour}"
             drop = row.drop
-            line = counts[f"silver/{table}", window, drop.key, drop.version, drop.landed_at, row.current]
+            line = counts[f"silver/{table}", window, drop.key, drop.key, drop.version, drop.landed_at, row.current]
             line["read"] += 1
             line[row.outcome] += 1
             line["waiting"] += row.outcome == "rejected" and row.reasons <= WAITS
-    names = ("table_name", "window", "source", "version", "landed_at", "current")
+    names = ("table_name", "window", "source", "object", "version", "landed_at", "current")
     numbers = ("read", "accepted", "rejected", "superseded", "waiting")
     return [
         {**dict(zip(names, which, strict=True)), **{name: line[name] for name in numbers}}

@@ -8,7 +8,7 @@ import narwhals as nw
 import polars as pl
 import pytest
 
-from shopware_assets import ledger
+from shopware_assets import ledger, report
 from shopware_assets.contracts import CONTRACTS, check_references
 from shopware_assets.contracts.contract import Rule, Severity
 from shopware_assets.contracts.tables import silver
@@ -151,6 +151,15 @@ def test_a_day_is_held_that_a_broken_version_took_its_rows_from(tmp_path: Path) 
     story.settle()
     assert held(story) == 3
     assert gold(story) == before
+    told_of = [line.split(". Gold waits; ") for line in report.after_settling(story.lake, THRESHOLD) if "held" in line]
+    assert [why.partition(" is held: ")[2] for why, _ in told_of] == [
+        *["1 of 1 rows rejected (in a new version of their object)"] * 2,
+        "2 of 2 rows rejected (created_at_parses 2)",
+    ]
+    assert [command.split("`")[1].partition("rejects ")[2] for _, command in told_of] == [
+        *["silver/orders"] * 2,
+        "silver/orders --window 2025-03-05",
+    ]
     comes(story, drop("orders", "march.csv", "05T08", *march, version="c"))
     story.settle()
     assert held(story) == 0

@@ -231,11 +231,21 @@ def test_new_objects_come_page_by_page(shelf: Shelf) -> None:
     assert list(new_objects(shelf, have, ORDERS, "shop/orders/d")) == [([objects[4]], "shop/orders/e")]
 
 
-@pytest.mark.parametrize(("key", "day"), [("2025-05-07.csv", 7), ("2025-06-03.csv", 2), ("x.csv", 2)])
-def test_a_landing_window_is_at_most_the_newest_there_is(key: str, day: int) -> None:
-    landed = Landed(f"shop/orders/{key}", "1", LANDED, 1)
+@pytest.mark.parametrize(
+    ("key", "landed_at", "window"),
+    [
+        ("2025-05-07.csv", LANDED, datetime(2025, 5, 7)),
+        ("2025-06-03.csv", LANDED, datetime(2025, 6, 2)),
+        ("x.csv", LANDED, datetime(2025, 6, 2)),
+        ("2024-12-31.csv", LANDED, datetime(2025, 1, 1)),
+        ("x.csv", START - timedelta(days=3), datetime(2025, 1, 1)),
+    ],
+)
+def test_a_landing_window_is_one_that_there_is(key: str, landed_at: datetime, window: datetime) -> None:
+    """From the start to the newest."""
+    landed = Landed(f"shop/orders/{key}", "1", landed_at, 1)
     last = datetime(2025, 6, 2, tzinfo=UTC)
-    assert landing_window_of(landed, ORDERS, START, last) == datetime(2025, 5 if day == 7 else 6, day, tzinfo=UTC)
+    assert landing_window_of(landed, ORDERS, START, last) == window.replace(tzinfo=UTC)
 
 
 # --- windows on disk --------------------------------------------------------------------------------------------------
@@ -266,11 +276,14 @@ def test_a_reference_table_has_no_windows(lake: Lake, shelf: Shelf) -> None:
 def test_a_reference_table_is_ordered_by_the_days_of_its_objects_also_from_before_the_start(
     lake: Lake, shelf: Shelf
 ) -> None:
-    for day in ("2024-07-01", "2024-06-01"):
-        shelf.drop(f"shop/products/{day}.csv", b"id,sku,name\n1,s,n\n")
+    for name in ("2024-07-01", "2024-06-01", "2025-06-01/batch_20081130"):
+        shelf.drop(f"shop/products/{name}.csv", b"id,sku,name\n1,s,n\n")
     take(lake, shelf, contract=PRODUCTS)
     found = lake.scan(bronze(PRODUCTS)).select("_line", pl.col("_window").dt.strftime("%Y-%m-%d")).collect()
-    assert sorted(found.iter_rows()) == [(0, "2025-01-01"), (0, "2025-01-01"), (1, "2024-06-01"), (1, "2024-07-01")]
+    assert sorted(found.iter_rows()) == [
+        *((0, day) for day in ("2025-01-01", "2025-01-01", "2025-06-01")),
+        *((1, day) for day in ("2024-06-01", "2024-07-01", "2025-06-01")),
+    ]
 
 
 # --- objects that cannot be reached -----------------------------------------------------------------------------------
@@ -456,6 +469,28 @@ def test_a_workbook_that_cannot_be_read_is_one_record(lake: Lake, shelf: Shelf, 
     assert told(lake)[" v1"] == ("unreadable", 1, True)
 
 
+def test_a_commit_of_more_workbooks_takes_no_longer_for_each(
+    lake: Lake, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted as how often one object is compared with another."""
+    compared, same, book = 0, Landed.__eq__, xlsx({"a": sheet(1)})
+
+    def count(one: Landed, other: object) -> bool:
+        nonlocal compared
+        compared += 1
+        return same(one, other)
+
+    monkeypatch.setattr(Landed, "__eq__", count)
+
+    def comparisons(of: int) -> int:
+        nonlocal compared
+        compared = 0
+        take(lake, shelf, *(shelf.drop(f"grocery/orders/{of}/{n}", book) for n in range(of)), contract=GROCERY)
+        return compared
+
+    assert comparisons(16) <= 2 * comparisons(8)
+
+
 def test_a_new_version_replaces_all_sheets_of_the_old_one(lake: Lake, shelf: Shelf) -> None:
     shelf.drop(BOOK, xlsx({"a": sheet(1), "b": sheet(2), "c": sheet(3)}))
     take(lake, shelf, contract=GROCERY)
@@ -531,3 +566,4 @@ def test_each_row_of_a_workbook_is_booked(lake: Lake, shelf: Shelf, batch: None)
     assert ledger_lines(lake, [GROCERY], threshold=1)["balances"].all(ignore_nulls=False)
     of_windows = lake.scan(LEDGER).select("read", "accepted", "rejected", "superseded").sum().collect()
     assert of_windows.row(0) == (8, 1, 2, 5)
+    assert {*lake.scan(LEDGER).collect()["object"]} == {BOOK}, "whichever sheet they are in"

@@ -178,3 +178,21 @@ def test_sums_of_a_held_day_are_not_compared(shop: Shop) -> None:
     assert [*disagreeing(shop.lake, PARTS, DAYS)] == DAYS[1:2], "the control"
     (whole,) = shop.make("gold/sales_daily")
     assert (whole.passed, whole.metadata["windows_checked"].value) == (True, 1)
+
+
+def test_sums_of_a_day_that_silver_makes_meanwhile_are_not_compared(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made again from what silver has now."""
+    differences = []
+
+    def after_silver(lake: Lake, *more: Any) -> dict[str, dict[str, str]]:
+        shop.land(DAYS[1], LINES.replace("10,1,", "11,1,"))
+        shop.make("bronze/pos_sales", "silver/pos_sales", "silver/pos_sales_rejected")
+        differences.append(disagreeing(lake, *more))
+        return differences[0]
+
+    monkeypatch.setattr("shopware_assets.gold.assets.disagreeing", after_silver)
+    (whole,) = shop.make("gold/sales_daily")
+    assert differences == [{DAYS[1]: {"net_sales": "5.5000, not 6.5000"}}]
+    assert (whole.passed, whole.metadata["windows_checked"].value) == (True, 1)
