@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from deploy import stand_ins
 
@@ -35,6 +37,21 @@ def no_account() -> Iterator[None]:
             value = "127.0.0.1,localhost" if name == "NO_PROXY" else "http://127.0.0.1:9"
             patch.setenv(name, value)
             patch.setenv(name.lower(), value)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scripts_read_once() -> Iterator[None]:
+    """Alembic reads all its scripts for Dagster anew for every database, and each run has one of its own."""
+    read: dict[str | None, ScriptDirectory] = {}
+    from_config = ScriptDirectory.from_config
+
+    def once(config: Config) -> ScriptDirectory:
+        place = config.get_main_option("script_location")
+        return read[place] if place in read else read.setdefault(place, from_config(config))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", once)
         yield
 
 
@@ -80,8 +97,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leaves what is loaded by now out of every garbage collection to come: it stays until the end."""
+    """Leaves what is loaded by now out of every garbage collection to come, which then come seldom."""
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

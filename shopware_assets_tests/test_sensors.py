@@ -461,6 +461,7 @@ def test_it_looks_only_when_something_has_changed(good: World) -> None:
     assert [assets for assets, _, _ in good.asked("healing")] == [["gold/order_kpis_daily"]]
 
 
+@pytest.mark.long
 def test_it_looks_again_when_the_rules_have_changed(held: World, monkeypatch: pytest.MonkeyPatch) -> None:
     held.settle()
     assert held.tick("healing").skip_message == "Nothing has changed."
@@ -565,6 +566,7 @@ def test_what_a_run_has_done_while_it_was_looked_for_is_not_asked_for_again(
     assert len(good.asked("healing")) == 1, "the control: it is still wanted"
 
 
+@pytest.mark.long
 def test_stale_windows_under_way_or_failed(world: World) -> None:
     world.drop("shop/orders/2025-06-01.csv", orders("2025-06-01"))
     for request in world.tick("landing_shop").run_requests:
@@ -635,6 +637,7 @@ def never_computed(world: World) -> World:
     return world
 
 
+@pytest.mark.long
 def test_what_is_given_up_stays_so_when_something_else_comes(never_computed: World) -> None:
     world, failed = never_computed, 0
     while asked := world.tick("healing").run_requests:

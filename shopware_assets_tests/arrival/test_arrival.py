@@ -162,7 +162,7 @@ def test_any_history_leads_to_the_same_tables(history: History) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(1200)
-@examples(10)
+@examples(7)
 @given(histories(seeds=50))
 def test_many_histories_lead_to_the_same_tables(history: History) -> None:
     check(history)

@@ -27,7 +27,7 @@ def killed(home: Home, times: int, random: Random, first: Callable[[], None] = p
     for _ in range(times):
         home.land_more()
         process = processes.start("settle", env=home.settings, output=home.output, first=first)
-        commits, patience = home.commits() + random.randint(0, 12), time.monotonic() + random.uniform(2, 6)
+        commits, patience = home.commits() + random.randint(0, 8), time.monotonic() + random.uniform(2, 5)
         while process.is_alive() and home.commits() < commits and time.monotonic() < patience:
             time.sleep(0.02)  # looking costs time that the process could have
         time.sleep(random.uniform(0, 0.1))

@@ -294,9 +294,10 @@ def counted_late(story: Story, at: str, level: str) -> None:
     story.make(table, windows)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("batch", "following"),
-    [pytest.param(120, 30, marks=pytest.mark.long), (2, 3), pytest.param(1, 1, marks=pytest.mark.long)],
+    [(120, 30), (2, 3), (1, 1)],
 )
 def test_days_after_one_that_leaves_another_state_are_made_at_once(
     stocked: Story, monkeypatch: pytest.MonkeyPatch, batch: int, following: int
